@@ -1,0 +1,27 @@
+# Installs the library, its headers, the CMake package, the pkg-config file and the program.
+
+include(CMakePackageConfigHelpers)
+set(magpie_cmake_dir "${CMAKE_INSTALL_LIBDIR}/cmake/magpie")
+
+install(TARGETS magpie magpie_liburing EXPORT magpie_targets FILE_SET HEADERS)
+install(EXPORT magpie_targets
+  FILE magpieTargets.cmake NAMESPACE magpie:: DESTINATION "${magpie_cmake_dir}")
+configure_package_config_file("${PROJECT_SOURCE_DIR}/cmake/magpieConfig.cmake.in"
+  "${PROJECT_BINARY_DIR}/magpieConfig.cmake" INSTALL_DESTINATION "${magpie_cmake_dir}")
+write_basic_package_version_file("${PROJECT_BINARY_DIR}/magpieConfigVersion.cmake"
+  COMPATIBILITY SameMinorVersion)
+install(FILES "${PROJECT_BINARY_DIR}/magpieConfig.cmake" "${PROJECT_BINARY_DIR}/magpieConfigVersion.cmake"
+  DESTINATION "${magpie_cmake_dir}")
+
+# An archive has to name at the consumer's link what a shared object already carries in itself.
+set(magpie_pc_requires "Requires.private")
+if(NOT BUILD_SHARED_LIBS)
+  set(magpie_pc_requires "Requires")
+endif()
+configure_file("${PROJECT_SOURCE_DIR}/cmake/magpie.pc.in" "${PROJECT_BINARY_DIR}/magpie.pc" @ONLY)
+install(FILES "${PROJECT_BINARY_DIR}/magpie.pc" DESTINATION "${CMAKE_INSTALL_LIBDIR}/pkgconfig")
+
+if(TARGET magpie_program)
+  install(TARGETS magpie_program)
+endif()
+install(FILES "${PROJECT_SOURCE_DIR}/LICENSE" DESTINATION "${CMAKE_INSTALL_DOCDIR}")

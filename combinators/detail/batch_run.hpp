@@ -1,0 +1,379 @@
+#pragma once
+
+#include <magpie/combinators/detail/batch_core.hpp>
+#include <magpie/combinators/detail/batch_input.hpp>
+#include <magpie/combinators/detail/limit_record.hpp>
+#include <magpie/combinators/detail/retry_policy.hpp>
+#include <magpie/combinators/detail/timeout_awaiter.hpp>
+#include <magpie/combinators/progress.hpp>
+#include <magpie/runtime/clock.hpp>
+#include <magpie/runtime/detail/current.hpp>
+#include <magpie/runtime/detail/result_slot.hpp>
+#include <magpie/runtime/detail/spawn.hpp>
+#include <magpie/runtime/detail/spawned.hpp>
+#include <magpie/runtime/errors.hpp>
+#include <magpie/runtime/outcome.hpp>
+#include <magpie/runtime/task.hpp>
+
+#include <concepts>
+#include <cstddef>
+#include <cstdint>
+#include <deque>
+#include <exception>
+#include <memory>
+#include <optional>
+#include <type_traits>
+#include <utility>
+#include <vector>
+
+namespace magpie::detail {
+
+enum class batch_mode : std::uint8_t {
+    values,    // the values, in input order; an error cancels the rest
+    outcomes,  // outcomes, in input order
+    nothing,   // no results are kept
+};
+
+// The options, checked, in the form in which a batch needs them.
+struct batch_settings {
+    batch_limits limits;
+    limit_record* record = nullptr;
+    retry_options retry;
+    duration timeout{};  // of each attempt; 0 = none
+    bool expected_is_value = false;
+    bool cancels_rest = true;  // an item's error cancels the others
+    bool throws = true;        // and is thrown in the end
+};
+
+// Throws std::invalid_argument if something is out of range; usage_error if inputs that cannot be repeated shall be.
+void check(batch_settings const& settings, bool repeats);
+
+template <class T, class Input>
+class item_slot final : public batch_slot {
+public:
+    // The finish function of an attempt: on whichever worker it ended.
+    static std::coroutine_handle<> finished(task_context& context, finish_kind kind) noexcept {
+        auto& attempt = static_cast<record&>(context);
+        attempt.mark_finished();
+        auto const frame = std::coroutine_handle<task_promise<T>>::from_address(attempt.handle.address());
+        if (kind == finish_kind::ran) {
+            auto& result = static_cast<item_slot&>(*attempt.slot).result;
+            try {
+                result.take(frame.promise().result());
+            } catch (...) {  // the value's move constructor
+                result.set_error(std::current_exception());
+            }
+        }
+        frame.destroy();
+        attempt.batch->ended(attempt);
+        return std::noop_coroutine();
+    }
+
+    // True if the attempt did not end by itself: cancelled, or never begun.
+    bool cancelled() noexcept { return result.has_error() ? is_cancellation(result.error()) : !result.has_value(); }
+    // True if it threw, or gave an expected-like without a value.
+    bool failed(bool expected_is_value) noexcept {
+        if (!result.has_value()) {
+            return true;
+        }
+        if constexpr (std::is_void_v<T>) {
+            return false;
+        } else {
+            return !expected_is_value && holds_error(result.value());
+        }
+    }
+    void clear() noexcept {
+        result.reset();
+        input.reset();
+    }
+
+    Input input;
+    result_slot<T> result;  // empty after an attempt that never began
+};
+
+// The part of the driver that does not depend on the types.
+class batch_driver : public batch_core {
+protected:
+    explicit batch_driver(batch_settings const& settings) noexcept
+        : batch_core(settings.limits), settings_(settings), pauses_(settings_.retry) {}
+    ~batch_driver() = default;
+
+    // Keeps the first error, reports the others. `cancels`: nothing more starts, and what runs is asked to end.
+    void fail(std::exception_ptr error, bool cancels) noexcept;
+    // Because of an error.
+    bool stopped() const noexcept { return stopped_; }
+    // An item that ends cancelled was asked to, by us.
+    bool going_down() const noexcept { return stopped_ || cut_off_ || passed_on(); }
+    // The awaiting task was asked to end before everything had started.
+    void cut_off() noexcept { cut_off_ = true; }
+    // After everything: throws the error, or the awaiting task's cancellation if it had a part in the ending.
+    void check_end();
+
+    batch_settings const settings_;
+    retry_pauses pauses_;
+
+private:
+    std::exception_ptr error_;
+    bool stopped_ = false;
+    bool cut_off_ = false;
+};
+
+// What is kept of an item until the end.
+template <class T, batch_mode Mode>
+using batch_place = std::conditional_t<Mode == batch_mode::outcomes, outcome<T>, std::optional<stored_t<T>>>;
+
+template <class T, batch_mode Mode>
+struct batch_result {
+    using type = std::conditional_t<Mode == batch_mode::outcomes, std::vector<outcome<T>>, std::vector<stored_t<T>>>;
+};
+template <class T, batch_mode Mode>
+    requires(Mode == batch_mode::nothing || (Mode == batch_mode::values && std::is_void_v<T>))
+struct batch_result<T, Mode> {
+    using type = void;
+};
+template <class T, batch_mode Mode>
+using batch_result_t = typename batch_result<T, Mode>::type;
+
+struct silent_progress {};
+
+template <class T>
+task<T> run_for(duration limit, task<T> body) {
+    co_return co_await timeout_awaiter<task<T>>(limit, std::move(body));
+}
+
+// The driver of one batch; see batch_core.hpp.
+template <batch_mode Mode, class Inputs, class Fn, class Pred, class Progress>
+class batch_run final : public batch_driver {
+    using input = typename Inputs::input;
+    using value = typename input::result;
+    using slot = item_slot<value, input>;
+    static constexpr bool keeps = !std::is_void_v<batch_result_t<value, Mode>>;
+    struct no_places {};
+
+public:
+    batch_run(Inputs& inputs, Fn& fn, Pred& pred, Progress& on_progress, batch_settings const& settings)
+        : batch_driver(settings), inputs_(inputs), fn_(fn), pred_(pred), on_progress_(on_progress) {
+        report_.total = inputs_.size();
+    }
+
+    // One turn of the driver. True: everything has ended. False: wait for some_event().
+    bool turn() noexcept {
+        take_events();
+        while (batch_slot* const each = take_ended()) {
+            settle(static_cast<slot&>(*each));
+        }
+        return !start_some() && at_rest();
+    }
+
+    batch_result_t<value, Mode> result() {
+        check_end();
+        if constexpr (keeps) {
+            batch_result_t<value, Mode> values;
+            values.reserve(places_.size());
+            for (; !places_.empty(); places_.pop_front()) {  // gives its memory back as it goes
+                if constexpr (Mode == batch_mode::outcomes) {
+                    values.push_back(std::move(places_.front()));
+                } else {
+                    values.push_back(std::move(*places_.front()));
+                }
+            }
+            return values;
+        }
+    }
+
+private:
+    static constexpr int starts_per_turn = 256;
+
+    // Starts what may start. False: nothing more is to be started, now or later.
+    bool start_some() noexcept {
+        try {
+            for (int started = 0; !stopped(); ++started) {
+                bool const input_left = inputs_.has_next();
+                if (!input_left) {
+                    report_.total = begun_;
+                }
+                if (!input_left && pausing() == 0) {
+                    return false;
+                }
+                if (asked_to_end()) {
+                    cut_off();
+                    break;
+                }
+                batch_slot* const again = due_slot();
+                if (again == nullptr && (!input_left || pausing() >= most_pausing())) {
+                    return true;
+                }
+                if (started == starts_per_turn) {
+                    come_back();
+                    return true;
+                }
+                if (!may_start()) {
+                    return true;
+                }
+                if (again != nullptr) {
+                    end_pause_of_due_slot();
+                    launch(static_cast<slot&>(*again));
+                } else {
+                    launch(next_item());
+                }
+            }
+        } catch (...) {
+            fail(std::current_exception(), true);
+        }
+        while (batch_slot* const each = drop_pausing()) {
+            release(static_cast<slot&>(*each));
+        }
+        return false;
+    }
+
+    // A slot with the next input. If taking it throws, the slot is left for the next one.
+    slot& next_item() {
+        if (spare_ == nullptr) {
+            spare_ = static_cast<slot*>(take_free_slot());
+            if (spare_ == nullptr) {
+                spare_ = new slot();
+                add_slot(*spare_);
+            }
+        }
+        inputs_.take_next(spare_->input);
+        if constexpr (keeps) {
+            places_.emplace_back();
+        }
+        slot& item = *std::exchange(spare_, nullptr);
+        item.index = begun_++;
+        item.attempt = 0;
+        return item;
+    }
+
+    void launch(slot& item) noexcept {
+        if (item.attempt++ == 0) {
+            item.begun = now();
+        }
+        try {
+            task<value> body = item.input.call(fn_, item.attempt >= settings_.retry.attempts);
+            if (settings_.timeout != duration::zero()) {
+                body = run_for<value>(settings_.timeout, std::move(body));
+            }
+            auto& attempt = make_record(item, &slot::finished);
+            auto const frame = release_frame(std::move(body));
+            frame.promise().run_as(attempt);
+            start(attempt, frame);
+            return;
+        } catch (...) {  // the function itself threw: no frame was made
+            item.result.set_error(std::current_exception());
+        }
+        settle(item);
+    }
+
+    // An attempt is over.
+    void settle(slot& item) noexcept {
+        bool const cancelled = item.cancelled();
+        if (cancelled && going_down()) {
+            release(item);
+            return;
+        }
+        bool const failed = item.failed(settings_.expected_is_value);
+        if (settings_.record != nullptr) {
+            settings_.record->add(!failed);
+        }
+        try {
+            if (!cancelled && !going_down() && wants_retry(item)) {
+                if (auto const pause_after = pauses_.after(item.attempt, item.begun)) {
+                    item.due = now() + *pause_after;
+                    pause(item);
+                    item.result.reset();
+                    return;
+                }
+            }
+            keep(item, cancelled);
+        } catch (...) {
+            fail(std::current_exception(), true);
+        }
+        ++report_.done;
+        report_.failed += failed ? 1 : 0;
+        release(item);
+        tell();
+    }
+
+    bool wants_retry(slot& item) {
+        if (item.attempt >= settings_.retry.attempts) {
+            return false;
+        }
+        if (!item.result.has_value()) {
+            return error_asks_for_retry(pred_, item.result.error());
+        }
+        if constexpr (std::is_void_v<value> || std::is_reference_v<value>) {
+            return false;
+        } else if (settings_.expected_is_value && holds_error(item.result.value())) {
+            return false;
+        } else {
+            return value_asks_for_retry(pred_, std::as_const(item.result.value()));
+        }
+    }
+
+    // Stores how the item ended for good.
+    void keep(slot& item, bool cancelled) {
+        if constexpr (Mode == batch_mode::outcomes) {
+            outcome<value>& place = places_[item.index];
+            if (item.result.has_value()) {
+                if constexpr (std::is_void_v<value>) {
+                    place.emplace();
+                } else {
+                    place.emplace(unstore<value>(std::move(item.result.value())));
+                }
+            } else if (cancelled) {
+                place.set_cancelled();
+            } else {
+                place.set_error(std::move(item.result.error()));
+            }
+        } else if (!item.result.has_value()) {
+            if (settings_.throws) {
+                fail(cancelled ? child_cancelled_ptr() : std::move(item.result.error()), settings_.cancels_rest);
+            }
+        } else if constexpr (keeps) {
+            places_[item.index].emplace(std::move(item.result.value()));
+        }
+    }
+
+    void release(slot& item) noexcept {
+        item.clear();
+        free_slot(item);
+    }
+
+    void tell() noexcept {
+        if constexpr (!std::same_as<Progress, silent_progress>) {
+            if (!telling_) {
+                return;
+            }
+            report_.in_flight = running();
+            try {
+                on_progress_(std::as_const(report_));
+            } catch (...) {
+                telling_ = false;
+                fail(std::current_exception(), true);
+            }
+        }
+    }
+
+    Inputs& inputs_;
+    Fn& fn_;
+    Pred& pred_;
+    Progress& on_progress_;
+    [[no_unique_address]] std::conditional_t<keeps, std::deque<batch_place<value, Mode>>, no_places> places_;
+    std::size_t begun_ = 0;    // inputs taken
+    slot* spare_ = nullptr;
+    progress report_;
+    bool telling_ = true;
+};
+
+template <batch_mode Mode, class Inputs, class Fn, class Pred, class Progress>
+task<batch_result_t<typename Inputs::input::result, Mode>> run_batch(Inputs inputs, Fn fn, Pred pred,
+                                                                    Progress on_progress, batch_settings settings) {
+    batch_run<Mode, Inputs, Fn, Pred, Progress> run(inputs, fn, pred, on_progress, settings);
+    while (!run.turn()) {
+        co_await run.some_event();
+    }
+    co_return run.result();
+}
+
+} // namespace magpie::detail

@@ -1,0 +1,80 @@
+#pragma once
+
+#include <magpie/combinators/detail/gather_argument.hpp>
+#include <magpie/combinators/detail/gather_pack.hpp>
+#include <magpie/combinators/detail/gather_range.hpp>
+#include <magpie/combinators/policy.hpp>
+#include <magpie/combinators/progress.hpp>
+
+#include <cstddef>
+#include <type_traits>
+#include <utility>
+
+namespace magpie {
+
+// gather: runs several tasks at once and gives their results in the order of the arguments, not of their ends.
+//
+//   auto [a, b] = co_await gather(f(1), g(2));               tuple: void gives std::monostate, T& gives T*
+//   std::vector<T> v = co_await gather(std::move(tasks));    a container that is moved in, a view, a generator
+//   auto o = co_await gather(settled, ...);                  outcome<T> in place of T; no task's error is thrown
+//   co_await gather(wait_all, ...);                          as the first two, but an error cancels nothing
+//   co_await gather(std::move(tasks), {.limit = 64});        at most 64 at a time
+//
+// Arguments: anything awaitable, moved in; an lvalue handle stays the caller's and gives a pointer to its value (under
+// `settled` a copied outcome). A range of nothing, or of void, gives an empty vector, or nothing.
+//
+// The first task that fails cancels the others; all of them have ended, and their frames are gone, before the error is
+// thrown, as the type it has. Which one is first, if several fail, is decided by the order of their ends; the later
+// errors go to on_suppressed. A task that ends cancelled though nobody here asked it to has failed: child_cancelled.
+// A task that has not begun when an error or a cancellation comes never begins (unless another worker just took it).
+//
+// Cancelling who awaits cancels every task, waits for all, and then throws task_cancelled, even if the tasks ended with
+// values, and also under `settled`; a task's error is thrown in preference, and the request stays pending. A request
+// that comes when all tasks have ended finds the gather done: it gives its results.
+//
+// What gather returns is move-only and lazy; its state lies in the awaiting frame (for a range, with one block for all
+// records). Dropping it un-awaited destroys the tasks un-started.
+
+// How gather runs a range.
+struct gather_options {
+    // The most tasks at a time; 0: all at once. With a limit a task is made (taken from the range) when its turn has
+    // come, by the awaiting task, so that at most limit + 1 frames are alive.
+    std::size_t limit = 0;
+};
+
+template <class... As>
+    requires(detail::gatherable<As> && ...)
+auto gather(As&&... awaitables) {
+    return detail::make_gather_pack<false>(true, detail::as_child<false>(std::forward<As>(awaitables))...);
+}
+template <class... As>
+    requires(detail::gatherable<As> && ...)
+auto gather(settled_t, As&&... awaitables) {
+    return detail::make_gather_pack<true>(false, detail::as_child<true>(std::forward<As>(awaitables))...);
+}
+// `policy` is wait_all or cancel_rest.
+template <class... As>
+    requires(detail::gatherable<As> && ...)
+auto gather(error_policy policy, As&&... awaitables) {
+    return detail::make_gather_pack<false>(policy == error_policy::cancel_rest,
+                                           detail::as_child<false>(std::forward<As>(awaitables))...);
+}
+
+template <class R>
+    requires detail::gatherable_range<R>
+auto gather(R&& range, gather_options options = {}) {
+    return detail::gather_range_awaitable<R, false>(true, std::forward<R>(range), options.limit);
+}
+template <class R>
+    requires detail::gatherable_range<R>
+auto gather(settled_t, R&& range, gather_options options = {}) {
+    return detail::gather_range_awaitable<R, true>(false, std::forward<R>(range), options.limit);
+}
+template <class R>
+    requires detail::gatherable_range<R>
+auto gather(error_policy policy, R&& range, gather_options options = {}) {
+    return detail::gather_range_awaitable<R, false>(policy == error_policy::cancel_rest, std::forward<R>(range),
+                                                    options.limit);
+}
+
+}  // namespace magpie

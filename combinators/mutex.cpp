@@ -1,0 +1,119 @@
+#include <magpie/combinators/mutex.hpp>
+
+#include <magpie/runtime/detail/assert.hpp>
+#include <magpie/runtime/errors.hpp>
+
+#include <cstdint>
+
+namespace magpie {
+
+mutex::~mutex() {
+    MAGPIE_ASSERT(waiters_.empty());
+}
+
+void mutex::unlock() {
+    if (!locked()) {
+        throw usage_error("unlock() was called on a mutex that is not locked");
+    }
+    unlock_held();
+}
+
+// Somebody waits, or the lock bit was set: the mutex goes to the first in the list, if it is still there.
+void mutex::hand_on() noexcept {
+    (void)word_.lock();
+    auto* const next = static_cast<detail::mutex_awaiter*>(waiters_.pop_front());
+    if (next == nullptr) {
+        word_.unlock(unlocked);
+        return;
+    }
+    next->owned_ = true;
+    word_.unlock(owner_word(next->context) | (waiters_.empty() ? 0 : waiting_bit));
+    next->wake();
+}
+
+void mutex::forget_owner() noexcept {
+    std::uint64_t const seen = word_.lock();
+    word_.unlock(unknown_owner | (seen & waiting_bit));
+}
+
+std::size_t mutex::waiting() const noexcept {
+    std::uint64_t const seen = word_.lock();
+    std::size_t count = 0;
+    for (auto* each = waiters_.front(); each != nullptr; each = waiters_.next(each)) {
+        ++count;
+    }
+    word_.unlock(seen);
+    return count;
+}
+
+// ---------------------------------------------------------------------------------------------- mutex_guard
+
+mutex_guard& mutex_guard::operator=(mutex_guard&& other) noexcept {
+    if (this != &other) {
+        if (mutex_ != nullptr) {
+            mutex_->unlock_held();
+        }
+        mutex_ = other.hand_over();
+    }
+    return *this;
+}
+
+void mutex_guard::unlock() {
+    if (mutex_ == nullptr) {
+        throw usage_error("unlock() was called on a guard that holds no mutex");
+    }
+    std::exchange(mutex_, nullptr)->unlock_held();
+}
+
+mutex* mutex_guard::hand_over() noexcept {
+    if (mutex_ != nullptr) {
+        mutex_->forget_owner();
+    }
+    return std::exchange(mutex_, nullptr);
+}
+
+// ---------------------------------------------------------------------------------------------- waiting
+
+namespace detail {
+
+bool mutex_awaiter::wait() {
+    std::uint64_t const seen = mutex_->word_.lock();
+    if ((seen & ~mutex::waiting_bit) == mutex::unlocked) {
+        owned_ = true;
+        mutex_->word_.unlock(mutex::owner_word(context));
+        return false;
+    }
+    if ((seen & ~mutex::waiting_bit) == mutex::owner_word(context)) {
+        mutex_->word_.unlock(seen);
+        throw usage_error("a task locks a mutex that it holds already: it would wait for itself for ever");
+    }
+    if (!context->suspend(*this)) {
+        mutex_->word_.unlock(seen);
+        cancelled_ = true;
+        return false;
+    }
+    mutex_->waiters_.push_back(this);
+    mutex_->word_.unlock(seen | mutex::waiting_bit);
+    return true;
+}
+
+bool mutex_awaiter::try_cancel() noexcept {
+    std::uint64_t const seen = mutex_->word_.lock();
+    bool const waits = wait_list::linked(this);
+    if (waits) {
+        mutex_->waiters_.erase(this);
+    }
+    mutex_->word_.unlock(mutex_->waiters_.empty() ? seen & ~mutex::waiting_bit : seen);
+    return waits;
+}
+
+mutex_guard mutex_awaiter::await_resume() {
+    if (was_cancelled()) {
+        deliver_cancellation(*context);
+    }
+    MAGPIE_ASSERT(owned_);
+    return mutex_guard(mutex_);
+}
+
+} // namespace detail
+} // namespace magpie

@@ -1,0 +1,66 @@
+#pragma once
+
+// What serve() is made of, but for the handler. The connections' tasks are nobody's children: the task that runs serve()
+// is cancelled to end it, and they are to go on for a while then. So this is their owner: it holds a handle of each, and
+// joins them all before serve() returns.
+//
+// A connection takes a place before it is accepted, and gives it back when its task has ended. So all of them have ended
+// when all places can be taken, which is what drain() waits for.
+
+#include <magpie/combinators/semaphore.hpp>
+#include <magpie/runtime/clock.hpp>
+#include <magpie/runtime/detail/intrusive_list.hpp>
+#include <magpie/runtime/detail/spawned.hpp>
+#include <magpie/runtime/task.hpp>
+
+#include <cstddef>
+#include <exception>
+#include <mutex>
+#include <optional>
+#include <system_error>
+
+namespace magpie::io {
+class tcp_listener;
+class tcp_stream;
+}  // namespace magpie::io
+
+namespace magpie::detail {
+
+class serve_core final : public task_owner {
+public:
+    // Throws std::invalid_argument if limit is 0.
+    serve_core(io::tcp_listener const& listener, std::size_t limit, duration idle_timeout, duration drain);
+    ~serve_core();
+
+    // Waits for a place and then for a connection. Nothing: the listener was shut down. Throws std::system_error for
+    // errors that can only mean that the listener is none.
+    task<std::optional<io::tcp_stream>> next();
+    // Runs what next() gave a connection to.
+    void begin(task<> connection);
+    // Waits until all connections have ended; for the given time they may take, then they are cancelled. Is not cut
+    // short by a cancellation.
+    task<> drain();
+
+    // The handler threw.
+    static void report(std::exception_ptr error) noexcept;
+
+private:
+    using children = intrusive_list<spawned_base, &spawned_base::sibling>;
+
+    void child_ended(spawned_base& child) noexcept override;
+    task<> wait_for_the_end();
+    void cancel_children() noexcept;
+    // True: the error passes, or was only that of a connection that is gone.
+    task<bool> passes(std::error_code error);
+
+    io::tcp_listener const* listener_;
+    duration idle_timeout_;
+    duration drain_;
+    std::ptrdiff_t limit_;
+    semaphore places_;
+    bool said_why_ = false;  // of the present shortage
+    std::mutex mutex_;       // not a spin lock: a cancellation may write to an eventfd
+    children children_;      // under mutex_
+};
+
+}  // namespace magpie::detail

@@ -1,0 +1,97 @@
+#pragma once
+
+#include <magpie/io/detail/op_base.hpp>
+#include <magpie/io/loop/buffer_pool.hpp>
+#include <magpie/io/loop/op_inbox.hpp>
+#include <magpie/io/loop/wakeup.hpp>
+#include <magpie/runtime/config.hpp>
+#include <magpie/runtime/driver.hpp>
+
+#include <cstddef>
+
+namespace magpie::detail {
+
+// What an operation asks of its home loop, and what the two loops have in common: how others wake them, how others send
+// them operations to cancel, and the buffers that receives borrow.
+class event_loop : public driver {
+public:
+    // Begins an operation whose task is suspending itself. False: it was over at once, or was not begun because a
+    // request is pending; the task goes on. True: nothing of it may be touched any more. Owner.
+    virtual bool start(op_base& op) noexcept = 0;
+
+    void unpark() noexcept final { wakeup_.notify(); }
+
+    // Who asks for it drives the loop from outside, and sleeps elsewhere: from then on every poll() leaves the loop as
+    // if it slept, so that who notifies it makes the descriptor readable.
+    int wait_fd() const noexcept final {
+        watched_.store(true, mo_relaxed);
+        return descriptor();
+    }
+
+    // The op is to be cancelled, and counts on end_cancel() or its completion queue entry. Any thread.
+    void post_cancel(op_base& op) noexcept {
+        cancels_.post(op);
+        wakeup_.notify();
+    }
+    // The op found no buffer. Any thread.
+    void post_starved(op_base& op) noexcept {
+        starved_.post(op);
+        wakeup_.notify();
+    }
+
+    // Null until the first receive that borrows. From a task that has such a buffer, or by the owner.
+    buffer_pool* buffers() const noexcept { return buffers_.get(); }
+
+protected:
+    explicit event_loop(buffer_ring_config const& sizes) : buffer_sizes_(sizes) {}
+    ~event_loop() override = default;
+
+    bool has_messages() const noexcept { return !cancels_.empty() || !starved_.empty() || buffers_are_back(); }
+
+    // Does what the messages ask for. Owner.
+    void take_in_messages() noexcept;
+
+    // The first and the last thing in poll(). Owner.
+    void begin_poll() noexcept;
+    void end_poll() noexcept;
+
+    // Readable when there is something to take in.
+    virtual int descriptor() const noexcept = 0;
+    // Notifications make descriptor() readable from now on.
+    virtual void listen_for_notifications() noexcept = 0;
+    // The op is in a list of the derived loop: take it out.
+    virtual void unlink(op_base& op) noexcept = 0;
+    // The op is in the kernel: ask for its cancellation; end_cancel() follows.
+    virtual void cancel_in_kernel(op_base& op) noexcept = 0;
+    // The op was held back for want of a buffer, and there may be one now.
+    virtual void restart(op_base& op) noexcept = 0;
+    // A pool of buffers, of which receives borrow.
+    virtual buffer_pool_ptr make_buffers(buffer_ring_config const& sizes) = 0;
+
+    // The pool, made now if need be. Null: no memory. Owner.
+    buffer_pool* required_buffers() noexcept;
+    // Keeps the op until a buffer comes back. Owner.
+    void wait_for_buffer(op_base& op) noexcept;
+
+    wakeup wakeup_;
+
+private:
+    bool buffers_are_back() const noexcept;
+    void cancel(op_base& op) noexcept;
+    void restart_starved() noexcept;
+    void unlink_starved(op_base& op) noexcept;
+    void count_starved(std::ptrdiff_t change) noexcept;
+
+    op_inbox<link_of_item> cancels_;
+    op_inbox<link_of_hook> starved_;
+    buffer_ring_config buffer_sizes_;
+    buffer_pool_ptr buffers_;
+    mutable atomic<bool> watched_{false};
+    completion_list without_buffer_;   // owner
+    atomic<std::size_t> starving_{0};  // how many are in there: written by the owner
+};
+
+// The current worker's event loop; null under the simulated clock. On a worker only.
+event_loop* current_event_loop() noexcept;
+
+}  // namespace magpie::detail

@@ -1,0 +1,359 @@
+#include <magpie/io/loop/uring_loop.hpp>
+#include <magpie/runtime/detail/assert.hpp>
+
+#include <algorithm>
+#include <chrono>
+#include <cstddef>
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+#include <utility>
+
+#include <errno.h>
+
+namespace magpie::detail {
+
+namespace {
+
+constexpr unsigned reap_at_most = 64;  // entries under one hold of the reap lock
+constexpr std::uint16_t buffer_group = 0;
+
+static_assert(io::entry_buffer_select == IOSQE_BUFFER_SELECT);
+static_assert(io::completed_buffer == IORING_CQE_F_BUFFER);
+static_assert(io::completed_more == IORING_CQE_F_MORE);
+static_assert(io::completed_notification == IORING_CQE_F_NOTIF);
+static_assert(static_cast<int>(io::opcode::recv) == IORING_OP_RECV);
+static_assert(static_cast<int>(io::opcode::sendmsg_zc) == IORING_OP_SENDMSG_ZC);
+
+std::uint64_t tag_of(completion& c, unsigned channel) noexcept {
+    return reinterpret_cast<std::uintptr_t>(&c) | channel;
+}
+
+// A request has the layout of an entry, but for the tag in its middle.
+void fill(io_uring_sqe& entry, io::request const& r, std::uint64_t tag) noexcept {
+    constexpr std::size_t before_tag = offsetof(io_uring_sqe, user_data);
+    constexpr std::size_t after_tag = before_tag + sizeof entry.user_data;
+    static_assert(offsetof(io::request, fd) == offsetof(io_uring_sqe, fd));
+    static_assert(offsetof(io::request, offset) == offsetof(io_uring_sqe, off));
+    static_assert(offsetof(io::request, address) == offsetof(io_uring_sqe, addr));
+    static_assert(offsetof(io::request, flags) == offsetof(io_uring_sqe, rw_flags));
+    static_assert(offsetof(io::request, buffer_group) == before_tag);
+    static_assert(offsetof(io::request, file_index) + 8 == offsetof(io_uring_sqe, splice_fd_in));
+    static_assert(offsetof(io::request, address3) + 8 == offsetof(io_uring_sqe, addr3));
+    auto* const to = reinterpret_cast<unsigned char*>(&entry);
+    auto const* const from = reinterpret_cast<unsigned char const*>(&r);
+    std::memcpy(to, from, before_tag);
+    std::memcpy(to + after_tag, from + before_tag, sizeof r - before_tag);
+    std::memset(to + sizeof r + sizeof tag, 0, sizeof entry - sizeof r - sizeof tag);
+    entry.user_data = tag;
+}
+
+op_base& op_of(completion& c) noexcept {
+    return static_cast<op_base&>(c);
+}
+
+// Of the queue's places, some are kept for cancellations, and one for the read of the eventfd.
+std::uint64_t limit_of_ops(unsigned cq_entries) noexcept {
+    return cq_entries - std::clamp(cq_entries / 8, 2U, 64U);
+}
+
+}  // namespace
+
+uring_loop::uring_loop(io_config const& settings)
+    : event_loop(settings.buffer_ring),
+      ring_(settings.ring_entries, settings.cq_entries, settings.sqpoll),
+      op_limit_(limit_of_ops(ring_.cq_entries())),
+      cancel_limit_(ring_.cq_entries() - 1) {}
+
+// No task of this loop is left, so all that the kernel may still write to is the eventfd's count.
+uring_loop::~uring_loop() {
+    MAGPIE_ASSERT(in_flight() == 0);
+    disarm_wake_read();
+}
+
+// ---------------------------------------------------------------------------------------------- submission
+
+// The owner never waits for room in the submission queue: the kernel takes all of it with one call.
+io_uring_sqe* uring_loop::next_entry() noexcept {
+    io_uring_sqe* entry = ring_.next_entry();
+    if (entry == nullptr) {
+        enter(0, nullptr);
+        entry = ring_.next_entry();
+    }
+    return entry;
+}
+
+void uring_loop::publish() noexcept {
+    begun_.store(begun_.load(mo_relaxed) + 1, mo_relaxed);  // before others can see its completion
+    ring_.publish();
+}
+
+bool uring_loop::start(op_base& op) noexcept {
+    if (!op.suspend_task()) {
+        return false;
+    }
+    restart(op);
+    return true;
+}
+
+void uring_loop::restart(op_base& op) noexcept {
+    if (op.wants_buffer() && !choose_buffer(op)) {
+        return;
+    }
+    if (queued_.empty() && try_start(op)) {
+        return;
+    }
+    op.set_place(op_base::place::queued);
+    queued_.push_back(&op);
+    ops_queued_.store(true, mo_relaxed);
+    without_room_.store(without_room_.load(mo_relaxed) + 1, mo_relaxed);
+}
+
+// False: the op cannot start now, and has been taken care of.
+bool uring_loop::choose_buffer(op_base& op) noexcept {
+    buffer_pool* const pool = required_buffers();
+    if (pool == nullptr) {
+        op.finish(-ENOMEM);
+        return false;
+    }
+    if (pool->kernel_chooses()) {
+        return true;
+    }
+    auto const id = pool->take();
+    if (!id) {
+        wait_for_buffer(op);
+        return false;
+    }
+    op.hold_buffer(*id);
+    io::request& r = op.request();
+    r.entry_flags = static_cast<std::uint8_t>(r.entry_flags & ~io::entry_buffer_select);
+    r.address = reinterpret_cast<std::uintptr_t>(pool->at(*id).data());
+    r.length = static_cast<std::uint32_t>(pool->size());
+    return true;
+}
+
+bool uring_loop::try_start(op_base& op) noexcept {
+    if (promised() >= op_limit_) {
+        return false;
+    }
+    io_uring_sqe* const entry = next_entry();
+    if (entry == nullptr) {
+        return false;
+    }
+    fill(*entry, op.request(), tag_of(op, op_base::own_channel));
+    op.set_place(op_base::place::kernel);
+    op.publish();
+    publish();
+    return true;
+}
+
+void uring_loop::start_queued() noexcept {
+    while (!queued_cancels_.empty() && try_cancel(static_cast<op_base&>(*queued_cancels_.front()))) {
+        (void)queued_cancels_.pop_front();
+    }
+    cancels_queued_.store(!queued_cancels_.empty(), mo_relaxed);
+    while (completion* const first = queued_.front()) {
+        op_base& op = op_of(*first);
+        if (promised() >= op_limit_) {
+            break;
+        }
+        queued_.erase(first);
+        if (!try_start(op)) {
+            queued_.push_front(first);
+            op.set_place(op_base::place::queued);
+            break;
+        }
+    }
+    ops_queued_.store(!queued_.empty(), mo_relaxed);
+}
+
+void uring_loop::enter(unsigned wait, timespec const* timeout) noexcept {
+    int const taken = ring_.enter(ring_.unsubmitted(), wait, timeout, ring_.must_enter());
+    // Fewer than asked, interrupted, timed out, no memory just now, or completions to be taken in first: the caller's
+    // next round does the rest. Anything else means that the ring itself is broken, and no task could ever go on.
+    if (taken < 0 && taken != -EINTR && taken != -ETIME && taken != -EAGAIN && taken != -EBUSY && taken != -ENOMEM) {
+        std::fprintf(stderr, "magpie: io_uring_enter failed: %s\n", std::strerror(-taken));
+        std::abort();
+    }
+}
+
+// ---------------------------------------------------------------------------------------------- cancellation
+
+void uring_loop::unlink(op_base& op) noexcept {
+    queued_.erase(&op);
+    ops_queued_.store(!queued_.empty(), mo_relaxed);
+}
+
+void uring_loop::cancel_in_kernel(op_base& op) noexcept {
+    if (!queued_cancels_.empty() || !try_cancel(op)) {
+        queued_cancels_.push_back(&op);
+        cancels_queued_.store(true, mo_relaxed);
+    }
+}
+
+// Entries are taken in order, so that the kernel knows the operation by the time it comes to this one.
+bool uring_loop::try_cancel(op_base& op) noexcept {
+    if (promised() >= cancel_limit_) {
+        return false;
+    }
+    io_uring_sqe* const entry = next_entry();
+    if (entry == nullptr) {
+        return false;
+    }
+    io::request r{.code = io::opcode{IORING_OP_ASYNC_CANCEL}};
+    r.address = tag_of(op, op_base::own_channel);
+    fill(*entry, r, tag_of(op, op_base::cancel_channel));
+    op.publish();
+    publish();
+    return true;
+}
+
+// ---------------------------------------------------------------------------------------------- completion
+
+void uring_loop::poll() {
+    begin_poll();
+    take_in_messages();
+    start_queued();
+    if (ring_.unsubmitted() != 0 || ring_.must_enter()) {
+        enter(0, nullptr);
+    }
+    reap();
+    end_poll();
+}
+
+void uring_loop::park(time_point deadline) {
+    take_in_messages();
+    start_queued();
+    if (!wakeup_.prepare_sleep()) {
+        poll();
+        return;
+    }
+    // The one more look of wakeup.hpp: a buffer may have come back without a notification.
+    unsigned const wait = arm_wake_read() && !has_messages() ? 1 : 0;
+    if (deadline == time_point::max()) {
+        enter(wait, nullptr);
+    } else {
+        auto const left = std::max(duration{}, duration(deadline - std::chrono::steady_clock::now()));
+        auto const seconds = std::chrono::duration_cast<std::chrono::seconds>(left);
+        timespec const limit{.tv_sec = seconds.count(), .tv_nsec = (left - seconds).count()};
+        enter(left > duration{} ? wait : 0, &limit);
+    }
+    wakeup_.end_sleep();
+    reap();
+}
+
+bool uring_loop::has_work() const noexcept {
+    return ring_.has_completions() || ring_.unsubmitted() != 0 || ring_.must_enter() || has_messages() ||
+           (ops_queued_.load(mo_relaxed) && promised() < op_limit_) ||
+           (cancels_queued_.load(mo_relaxed) && promised() < cancel_limit_);
+}
+
+std::size_t uring_loop::in_flight() const noexcept {
+    std::uint64_t const own = wake_read_.armed() ? 1 : 0;
+    return static_cast<std::size_t>(std::max(promised(), own) - own);
+}
+
+std::size_t uring_loop::reap() noexcept {
+    std::size_t total = 0;
+    unsigned taken = 0;
+    do {
+        if (!ring_.has_completions() || reaping_.exchange(true, mo_acquire)) {  // pairs with the release below
+            break;
+        }
+        completion_list done;
+        taken = reap_batch(done);
+        reaping_.store(false, mo_release);  // pairs with the acquire above
+        total += taken;
+        while (completion* const c = done.pop_front()) {
+            c->completed();
+        }
+    } while (taken == reap_at_most);
+    return total;
+}
+
+unsigned uring_loop::reap_batch(completion_list& done) noexcept {
+    unsigned const there = std::min(ring_.completions(), reap_at_most);
+    std::uint64_t ended = 0;
+    std::uint64_t operations = 0;
+    for (unsigned i = 0; i < there; ++i) {
+        io_uring_cqe const& entry = ring_.completion(i);
+        bool const terminal = (entry.flags & IORING_CQE_F_MORE) == 0;
+        ended += terminal ? 1 : 0;
+        auto const channel = static_cast<unsigned>(entry.user_data % completion::channels);
+        auto* const c = reinterpret_cast<completion*>(static_cast<std::uintptr_t>(entry.user_data - channel));
+        if (c == nullptr) {
+            continue;
+        }
+        tsan_acquire(c);  // pairs with the release in op_base::publish(), through the kernel
+        if ((entry.flags & IORING_CQE_F_BUFFER) != 0) {
+            buffers()->note_taken();
+        }
+        operations += terminal && channel == op_base::own_channel && c != &wake_read_ ? 1 : 0;
+        if (c->reaped(channel, entry.res, entry.flags)) {
+            done.push_back(c);
+        }
+    }
+    ring_.consume(there);
+    reaped_.store(reaped_.load(mo_relaxed) + ended, mo_relaxed);
+    completions_.store(completions_.load(mo_relaxed) + operations, mo_relaxed);
+    return there;
+}
+
+// ---------------------------------------------------------------------------------------------- wake-up, buffers
+
+// False: the kernel has no memory for it just now, and the loop must not sleep.
+bool uring_loop::arm_wake_read() noexcept {
+    if (wake_read_.armed()) {
+        return true;
+    }
+    io_uring_sqe* const entry = next_entry();
+    if (entry == nullptr) {
+        return false;
+    }
+    io::request r{.code = io::opcode::read, .fd = wakeup_.descriptor()};
+    r.address = reinterpret_cast<std::uintptr_t>(&wake_read_.value);
+    r.length = sizeof wake_read_.value;
+    fill(*entry, r, tag_of(wake_read_, op_base::own_channel));
+    wake_read_.arm();
+    tsan_release(static_cast<completion*>(&wake_read_));
+    publish();
+    return true;
+}
+
+void uring_loop::listen_for_notifications() noexcept {
+    if (!wake_read_.armed() && arm_wake_read()) {
+        enter(0, nullptr);
+    }
+}
+
+void uring_loop::disarm_wake_read() noexcept {
+    if (!wake_read_.armed()) {
+        return;
+    }
+    if (io_uring_sqe* const entry = next_entry()) {
+        io::request r{.code = io::opcode{IORING_OP_ASYNC_CANCEL}};
+        r.address = tag_of(wake_read_, op_base::own_channel);
+        fill(*entry, r, 0);
+        publish();
+    }
+    while (wake_read_.armed()) {
+        enter(1, nullptr);
+        reap();
+    }
+}
+
+buffer_pool_ptr uring_loop::make_buffers(buffer_ring_config const& sizes) {
+    buffer_pool_ptr pool(new buffer_pool(sizes, wakeup_));
+    io_uring_buf_reg registration{};
+    registration.ring_addr = reinterpret_cast<std::uintptr_t>(pool->ring_memory());
+    registration.ring_entries = sizes.count;
+    registration.bgid = buffer_group;
+    // Refused before 5.19: then this loop chooses the buffers.
+    if (io_uring_register(static_cast<unsigned>(ring_.descriptor()), IORING_REGISTER_PBUF_RING, &registration, 1) ==
+        0) {
+        pool->provide_all();
+    }
+    return pool;
+}
+
+}  // namespace magpie::detail

@@ -1,0 +1,108 @@
+#pragma once
+
+// The event loop of one worker over one io_uring.
+//
+// Submission is the owner's. Entries gather in the submission queue; poll() hands them over and takes completions in
+// with one system call, park() does the same and sleeps in it.
+//
+// Completions may be taken in by any thread, one at a time: reap() takes the reap lock, or gives up; copies a batch of
+// entries into the operations they belong to; frees the lock; and only then wakes tasks. Under the lock there is no
+// system call, no allocation and no code of others, so that a holder that is preempted is the worst that can happen.
+//
+// No more is ever in flight than the completion queue can hold: begun_ - reaped_ counts what has been promised a place.
+// Operations stay a little below that bound, so that there is always room for the cancellations without which they might
+// never end, and for the one read by which other threads wake this loop. What finds no room waits in a list.
+
+#include <magpie/io/loop/event_loop.hpp>
+#include <magpie/io/loop/ring.hpp>
+#include <magpie/runtime/config.hpp>
+#include <magpie/runtime/detail/atomic.hpp>
+#include <magpie/runtime/detail/cache_line.hpp>
+#include <magpie/runtime/detail/intrusive_queue.hpp>
+
+#include <cstddef>
+#include <cstdint>
+
+namespace magpie::detail {
+
+class uring_loop final : public event_loop {
+public:
+    // Throws std::system_error with the errno of io_uring_setup().
+    explicit uring_loop(io_config const& settings);
+    ~uring_loop() override;
+
+    void poll() override;
+    void park(time_point deadline) override;
+    bool has_work() const noexcept override;
+    std::size_t reap() noexcept override;
+    std::size_t in_flight() const noexcept override;
+    std::uint64_t completions() const noexcept override { return completions_.load(mo_relaxed); }
+    char const* name() const noexcept override { return "io_uring"; }
+
+    bool start(op_base& op) noexcept override;
+
+    // How often an operation found no room and had to wait for it. Any thread.
+    std::uint64_t times_without_room() const noexcept { return without_room_.load(mo_relaxed); }
+    ring::mode how() const noexcept { return ring_.how(); }
+
+private:
+    // The read of the wake-up's eventfd.
+    class wake_read final : public completion {
+    public:
+        bool reaped(unsigned, std::int32_t, std::uint32_t) noexcept override {
+            armed_.store(false, mo_release);  // pairs with the acquire in armed(): the kernel is done with value
+            return false;
+        }
+        void completed() noexcept override {}
+        bool armed() const noexcept { return armed_.load(mo_acquire); }
+        void arm() noexcept { armed_.store(true, mo_relaxed); }
+        std::uint64_t value = 0;
+
+    private:
+        atomic<bool> armed_{false};
+    };
+
+    int descriptor() const noexcept override { return ring_.descriptor(); }
+    void listen_for_notifications() noexcept override;
+    void unlink(op_base& op) noexcept override;
+    void cancel_in_kernel(op_base& op) noexcept override;
+    void restart(op_base& op) noexcept override;
+    buffer_pool_ptr make_buffers(buffer_ring_config const& sizes) override;
+
+    [[nodiscard]] bool choose_buffer(op_base& op) noexcept;
+    [[nodiscard]] bool try_start(op_base& op) noexcept;
+    [[nodiscard]] bool try_cancel(op_base& op) noexcept;
+    void start_queued() noexcept;
+    io_uring_sqe* next_entry() noexcept;
+    void publish() noexcept;
+    [[nodiscard]] bool arm_wake_read() noexcept;
+    void disarm_wake_read() noexcept;
+    void enter(unsigned wait, timespec const* timeout) noexcept;
+    unsigned reap_batch(completion_list& done) noexcept;
+
+    // Entries that the completion queue must have a place for.
+    std::uint64_t promised() const noexcept {
+        std::uint64_t const reaped = reaped_.load(mo_relaxed);
+        return begun_.load(mo_relaxed) - reaped;
+    }
+
+    // The owner's.
+    ring ring_;
+    std::uint64_t op_limit_;                     // most entries promised before operations must wait
+    std::uint64_t cancel_limit_;                 // most entries promised before cancellations must wait
+    completion_list queued_;                     // operations without room
+    intrusive_queue<work_item> queued_cancels_;  // operations whose cancellation has no room
+    // Written by the owner, read by has_work() and the like.
+    atomic<std::uint64_t> begun_{0};
+    atomic<std::uint64_t> without_room_{0};
+    atomic<bool> ops_queued_{false};      // queued_ is not empty
+    atomic<bool> cancels_queued_{false};  // queued_cancels_ is not empty
+
+    alignas(cache_line_size) atomic<bool> reaping_{false};  // the reap lock
+    // Written under the reap lock.
+    atomic<std::uint64_t> reaped_{0};
+    atomic<std::uint64_t> completions_{0};
+    wake_read wake_read_;
+};
+
+}  // namespace magpie::detail

@@ -1,0 +1,99 @@
+#pragma once
+
+#include <magpie/io/detail/serve_core.hpp>
+#include <magpie/io/tcp.hpp>
+#include <magpie/runtime/awaitable.hpp>
+#include <magpie/runtime/clock.hpp>
+#include <magpie/runtime/errors.hpp>
+#include <magpie/runtime/task.hpp>
+
+#include <chrono>
+#include <concepts>
+#include <cstddef>
+#include <exception>
+#include <functional>
+#include <type_traits>
+#include <utility>
+
+namespace magpie::io {
+
+// All members are optional.
+struct serve_options {
+    std::size_t limit = 10'000;  // connections at once; more wait in the kernel's backlog until one has ended
+    duration idle_timeout{};     // a read or write that waits for longer gives timed_out; zero: none does
+    duration drain = std::chrono::seconds{10};  // how long connections may go on when serve() ends
+};
+
+// Takes a connection and gives an awaitable.
+template <class Handler>
+concept connection_handler =
+    std::invocable<Handler&, tcp_stream> && awaitable<std::invoke_result_t<Handler&, tcp_stream>>;
+
+}  // namespace magpie::io
+
+namespace magpie::detail {
+
+template <class Handler>
+task<> run_handler(Handler& handler, io::tcp_stream stream) {
+    try {
+        (void)co_await std::invoke(handler, std::move(stream));
+    } catch (task_cancelled const&) {
+        throw;
+    } catch (...) {
+        serve_core::report(std::current_exception());
+    }
+}
+
+template <class Handler>
+task<> serve_until_cancelled(serve_core& core, Handler& handler) {
+    while (auto stream = co_await core.next()) {
+        core.begin(run_handler(handler, std::move(*stream)));
+    }
+}
+
+template <class Handler>
+task<> serve_and_drain(io::tcp_listener const& listener, Handler handler, io::serve_options options) {
+    serve_core core(listener, options.limit, options.idle_timeout, options.drain);
+    std::exception_ptr error;
+    try {
+        co_await serve_until_cancelled(core, handler);
+    } catch (...) {
+        error = std::current_exception();
+    }
+    co_await core.drain();
+    if (error) {
+        std::rethrow_exception(std::move(error));
+    }
+}
+
+template <class Handler>
+task<> serve_owned(io::tcp_listener listener, Handler handler, io::serve_options options) {
+    co_await serve_and_drain<Handler>(listener, std::move(handler), options);
+}
+
+}  // namespace magpie::detail
+
+namespace magpie::io {
+
+// Accepts connections and runs handler(stream) for each, as a task of its own: any number of them in parallel, so the
+// handler must be callable from several workers at once. It lives until serve() has returned.
+//
+// What a handler throws is reported to on_unhandled, and the server goes on; so it does when an accept fails for a reason
+// that passes: a connection that was gone already, or no descriptors (then it says so once, and pauses).
+//
+// Cancelling serve() is the graceful end: it accepts no more, waits for the connections up to options.drain, cancels
+// those that are left, waits for them, and throws task_cancelled. tcp_listener::shutdown() ends it in the same way, but it
+// returns. It throws std::invalid_argument for a limit of 0, and std::system_error if the listener is none.
+// The listener must outlive it, or is moved in. Handlers and listener may be on any worker.
+template <class Handler>
+    requires connection_handler<std::decay_t<Handler>>
+task<> serve(tcp_listener const& listener, Handler&& handler, serve_options options = {}) {
+    return detail::serve_and_drain<std::decay_t<Handler>>(listener, std::forward<Handler>(handler), options);
+}
+template <class Handler>
+    requires connection_handler<std::decay_t<Handler>>
+task<> serve(tcp_listener&& listener, Handler&& handler, serve_options options = {}) {
+    return detail::serve_owned<std::decay_t<Handler>>(std::move(listener), std::forward<Handler>(handler), options);
+}
+
+}  // namespace magpie::io

@@ -1,0 +1,30 @@
+#pragma once
+
+// The doors from public templates to the scheduler. Defined in runtime/scheduler/: out of line on purpose, so that no
+// compiler can keep a thread's address in a register across a suspension.
+
+#include <magpie/runtime/detail/task_context.hpp>
+
+namespace magpie::detail {
+
+class worker;
+
+// The worker that this thread is, or null on a foreign thread. May differ after every co_await.
+worker* current_worker() noexcept;
+// The task that is running on this thread, or null.
+task_context* current_context() noexcept;
+
+// Queues an item, on the current worker if it may run there, else where it may. Any thread. Never runs anything.
+void schedule(work_item& item) noexcept;
+// As schedule(), to the back of the current worker's queue, without waking anybody for it. On a worker only.
+void schedule_yield(work_item& item) noexcept;
+
+// Throws task_cancelled after taking the request that ended the wait.
+[[noreturn]] void deliver_cancellation(task_context& context);
+// For a wait that was refused because a request is pending, and for checkpoint(): throws if a request is due.
+void deliver_if_due(task_context& context);
+
+// True once per `budget` calls: a chain of awaits that are always ready must go through the queue now.
+bool budget_exhausted() noexcept;
+
+} // namespace magpie::detail

@@ -1,0 +1,80 @@
+#pragma once
+
+// Fork and join: how a task runs several children and goes on when all of them have ended.
+//
+// A fork_join is the awaiter of gather and of its kin; it lies in the awaiting frame, and so do (or, for ranges, in a
+// block that it owns) the children's records. The parent is resumed by whoever ends the last child.
+//
+// A join is cheap while nothing is stolen and nothing suspends. Until then it is *open*: it lies on the worker's stack
+// of open joins, one child after the other runs inline by symmetric transfer, and only the owner counts, in a plain
+// integer. The owner closes it when a child suspended (its turn ended), when the next child is gone (stolen), or when
+// somebody looks at the task's cancellation state; from then on every child counts down atomically.
+//
+//   open    children: one running inline, the rest private to the owner or stolen
+//           ended_here_   plain; the owner only
+//           pending_      total + 1; each child that ends elsewhere subtracts 1 (acq_rel)
+//   closed  the parent's context points here (a request reaches the children), and
+//           the owner subtracted ended_here_ + 1 from pending_ (acq_rel: the last one to subtract sees all results)
+//   ended   all children ended: inline, the parent goes on at once and no atomic was touched; else the one that brought
+//           pending_ to 0 completes the waiter.
+//
+// The + 1 keeps the join alive until the owner has closed it. After subtracting without reaching 0 nobody may touch the
+// join again.
+
+#include <magpie/runtime/detail/task_context.hpp>
+
+#include <coroutine>
+#include <cstdint>
+#include <exception>
+#include <span>
+#include <string>
+
+namespace magpie::detail {
+
+class fork_join : public waiter {
+public:
+    // A child's record: its context, and the join it belongs to.
+    class child : public task_context {
+    public:
+        explicit child(finish_fn on_finish) noexcept : task_context(on_finish) {}
+        fork_join* join = nullptr;
+    };
+
+    // Starts the children in argument order and returns what the worker resumes now. `parent` is suspended.
+    // With a request pending none of them starts: was_cancelled() and the parent goes on. Throws std::bad_alloc, and
+    // then no child has started either.
+    std::coroutine_handle<> launch(std::coroutine_handle<> parent, task_context& parent_context,
+                                   std::span<child* const> children);
+
+    // A child has ended and its result is stored: the worker resumes what this returns.
+    std::coroutine_handle<> arrive(child& ended) noexcept;
+
+    // Ends the open phase. Owner worker only. True: all children had ended, and the caller resumes or queues the parent.
+    bool close(worker& owner) noexcept;
+
+    bool try_cancel() noexcept final;
+    std::string describe() const override { return "its children"; }
+
+    fork_join* outer = nullptr;  // the worker's next open join
+
+protected:
+    fork_join() = default;
+    ~fork_join() = default;
+
+    // Asks every child that has not ended to end. Called by one thread at a time per request, while the join is not
+    // ended. Returns true if at least one of them took the request.
+    virtual bool cancel_children() noexcept = 0;
+
+    // A request reached the join while it waited, and a child took it: the wait ends by cancellation unless by an error.
+    bool request_accepted() const noexcept { return accepted_.load(mo_acquire); }
+
+private:
+    std::coroutine_handle<> resume_parent(worker& here) noexcept;
+
+    std::uint32_t total_ = 0;
+    std::uint32_t ended_here_ = 0;
+    atomic<std::uint32_t> pending_{0};
+    atomic<bool> accepted_{false};
+};
+
+} // namespace magpie::detail

@@ -1,0 +1,53 @@
+#pragma once
+
+#include <magpie/runtime/detail/atomic.hpp>
+
+namespace magpie::detail {
+
+// One byte, for critical sections of a few loads and stores that neither block nor allocate. Any thread; not recursive.
+// Unlocking publishes what the holder wrote to the next one.
+class spin_lock {
+public:
+    spin_lock() = default;
+    spin_lock(spin_lock const&) = delete;
+    spin_lock& operator=(spin_lock const&) = delete;
+
+    void lock() noexcept {
+        if (!try_lock()) {
+            lock_contended();
+        }
+    }
+
+    bool try_lock() noexcept {
+        inject_point();
+        // acquire: pairs with the release in unlock()
+        return !held_.exchange(true, mo_acquire);
+    }
+
+    void unlock() noexcept {
+        // release: pairs with the acquire in try_lock()
+        held_.store(false, mo_release);
+    }
+
+private:
+    // A few hundred cycles are enough for a holder that runs. One that does not was preempted, and on a machine with
+    // few cores spinning on would burn the very time slice it needs.
+    static constexpr int spins_before_yield = 64;
+
+    [[gnu::noinline]] void lock_contended() noexcept {
+        for (;;) {
+            for (int i = 0; i < spins_before_yield; ++i) {
+                // Reading first keeps the line shared among the waiters.
+                if (!held_.load(mo_relaxed) && try_lock()) {
+                    return;
+                }
+                cpu_relax();
+            }
+            yield_thread();
+        }
+    }
+
+    atomic<bool> held_{false};
+};
+
+}  // namespace magpie::detail

@@ -1,0 +1,53 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <string>
+#include <vector>
+
+namespace magpie {
+
+// What one worker has done since the runtime was made, and what lies in its queues now. Counters only ever rise.
+struct worker_metrics {
+    std::uint64_t tasks_resumed = 0;  // coroutines taken from a queue and resumed
+    std::uint64_t steals_tried = 0;   // looks into another worker's run queue
+    std::uint64_t steals_won = 0;     // those that found something
+    std::uint64_t tasks_stolen = 0;   // what they brought; a steal takes up to half a queue
+    std::uint64_t overflows = 0;      // times a full run queue spilled into the inject queue
+    std::uint64_t parks = 0;          // times the worker went to sleep in its driver
+    std::uint64_t wakeups = 0;        // times somebody else woke it up
+    std::uint64_t completions = 0;    // I/O completions reaped from its driver
+    std::uint64_t timers_fired = 0;
+    std::uint64_t budget_exhausted = 0;  // times a task was sent to the back because its budget was used up
+
+    std::size_t run_queue = 0;   // ready, may be stolen
+    std::size_t fork_stack = 0;  // forked children that this worker has not exposed yet
+    std::size_t pinned = 0;      // ready, may not be stolen
+    std::size_t timers = 0;      // set and not yet due
+
+    worker_metrics& operator+=(worker_metrics const& other) noexcept;
+    bool operator==(worker_metrics const&) const = default;
+};
+
+// A snapshot of a runtime: rt.snapshot(). The numbers are read one by one while the workers run, so that they need not
+// fit together to the last unit.
+struct metrics {
+    std::vector<worker_metrics> workers{};  // by worker index
+
+    std::uint64_t tasks_spawned = 0;              // tasks begun by spawn or block_on
+    std::uint64_t tasks_live = 0;                 // of these, not ended yet
+    std::uint64_t tasks_destroyed_unstarted = 0;  // cancelled before their first step, or spawned too late
+    std::size_t inject_queue = 0;                 // ready, from outside or overflowed, taken by no worker yet
+    std::size_t blocking_threads = 0;             // threads of the blocking pool
+    std::size_t blocking_busy = 0;                // of these, running a call
+    std::size_t blocking_queue = 0;               // calls that wait for a thread
+
+    // The sum over all workers.
+    worker_metrics totals() const noexcept;
+
+    // Prometheus text exposition format 0.0.4: to be served as "text/plain; version=0.0.4". Counters end in _total;
+    // per-worker samples carry the label worker="0".
+    std::string prometheus() const;
+};
+
+}  // namespace magpie

@@ -1,0 +1,111 @@
+// The one file with a thread_local.
+
+#include <magpie/runtime/detail/current.hpp>
+
+#include <magpie/runtime/detail/frame_alloc.hpp>
+#include <magpie/runtime/errors.hpp>
+#include <magpie/runtime/scheduler/scheduler.hpp>
+#include <magpie/runtime/scheduler/thread_state.hpp>
+#include <magpie/runtime/scheduler/worker.hpp>
+
+#include <new>
+#include <utility>
+
+#if defined(__SANITIZE_ADDRESS__)
+#define MAGPIE_ASAN 1
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer)
+#define MAGPIE_ASAN 1
+#endif
+#endif
+
+namespace magpie::detail {
+
+namespace {
+
+constinit thread_local thread_state here;
+
+struct exit_flush {
+    bool armed = false;
+    ~exit_flush() { here.frames.flush(); }
+};
+thread_local exit_flush at_exit;
+
+} // namespace
+
+worker* set_current_worker(worker* w) noexcept {
+    return std::exchange(here.current, w);
+}
+
+void set_frame_limit(std::size_t bytes) noexcept {
+    here.frames.set_limit(bytes);
+    flush_frames_at_thread_exit();
+}
+
+void flush_frames_at_thread_exit() noexcept {
+    at_exit.armed = true;  // odr-use: registers the destructor for this thread
+}
+
+[[gnu::noinline]] worker* current_worker() noexcept {
+    return here.current;
+}
+
+[[gnu::noinline]] task_context* current_context() noexcept {
+    return here.current == nullptr ? nullptr : here.current->current();
+}
+
+[[gnu::noinline]] driver& current_driver() noexcept {
+    return here.current->loop();
+}
+
+// Under ASan every frame comes from the allocator, so that a use after free is seen.
+[[gnu::noinline]] void* allocate_frame(std::size_t size) {
+#if defined(MAGPIE_ASAN)
+    return ::operator new(size);
+#else
+    return here.frames.allocate(size);
+#endif
+}
+
+[[gnu::noinline]] void deallocate_frame(void* memory, [[maybe_unused]] std::size_t size) noexcept {
+#if defined(MAGPIE_ASAN)
+    ::operator delete(memory);
+#else
+    here.frames.deallocate(memory, size);
+#endif
+}
+
+void schedule(work_item& item) noexcept {
+    task_context const& task = *item.context;
+    worker& home = *task.home;
+    worker* const current = here.current;
+    if (task.pinned && current != &home) {
+        home.post_pinned(item);
+    } else if (current != nullptr && &current->shared() == &home.shared()) {
+        current->push(item);
+    } else {
+        home.shared().inject(item);
+    }
+}
+
+void schedule_yield(work_item& item) noexcept {
+    here.current->push_quietly(item);
+}
+
+void deliver_cancellation(task_context& context) {
+    context.consume_request();
+    throw task_cancelled();
+}
+
+void deliver_if_due(task_context& context) {
+    if (context.take_request()) {
+        throw task_cancelled();
+    }
+}
+
+bool budget_exhausted() noexcept {
+    // Under the simulated clock an await that is ready does not suspend: the order of a run must not depend on counts.
+    return here.current != nullptr && !here.current->fifo() && here.current->charge();
+}
+
+} // namespace magpie::detail

@@ -1,0 +1,108 @@
+#include <magpie/runtime/detail/fork_join.hpp>
+
+#include <magpie/runtime/detail/assert.hpp>
+#include <magpie/runtime/detail/current.hpp>
+#include <magpie/runtime/scheduler/scheduler.hpp>
+#include <magpie/runtime/scheduler/worker.hpp>
+
+namespace magpie::detail {
+
+std::coroutine_handle<> fork_join::launch(std::coroutine_handle<> parent, task_context& parent_context,
+                                          std::span<child* const> children) {
+    handle = parent;
+    context = &parent_context;
+    MAGPIE_ASSERT(!children.empty());
+    if (parent_context.shield_depth == 0 && parent_context.request_pending()) {
+        cancelled_ = true;
+        return parent;
+    }
+    worker& here = *current_worker();
+    if (!here.fifo() && !parent_context.pinned) {
+        here.forks().reserve(children.size() - 1);  // throws before anything has begun, or not at all
+    }
+    total_ = static_cast<std::uint32_t>(children.size());
+    pending_.store(total_ + 1, mo_relaxed);
+    for (child* each : children) {
+        each->parent = &parent_context;
+        each->home = &here;
+        each->pinned = parent_context.pinned;
+        each->join = this;
+    }
+    outer = here.open_join();
+    here.set_open_join(this);
+    if (here.fifo() || parent_context.pinned) {
+        for (child* each : children) {
+            here.push_quietly(*each);
+        }
+        return std::noop_coroutine();
+    }
+    for (std::size_t i = children.size() - 1; i != 0; --i) {
+        here.forks().push(children[i]);
+    }
+    if (children.size() > 1) {
+        here.forked();
+    }
+    return here.step_into(*children[0]);
+}
+
+std::coroutine_handle<> fork_join::arrive(child& ended) noexcept {
+    MAGPIE_ASSERT(ended.join == this);
+    worker& here = *current_worker();
+    if (here.open_join() != this) {
+        // acq_rel: pairs with the other subtractions; the last one sees what every child stored.
+        if (pending_.fetch_sub(1, mo_acq_rel) == 1 && context->complete(*this)) {
+            return resume_parent(here);
+        }
+        return std::noop_coroutine();
+    }
+    if (++ended_here_ == total_) {
+        here.set_open_join(outer);
+        return resume_parent(here);
+    }
+    // The next child is on top of the fork stack unless it was exposed or stolen. One that is to be cancelled unstarted
+    // goes through the main loop: ending it here would recurse, a level for each.
+    work_item* const next = here.forks().peek();
+    if (next != nullptr && static_cast<child*>(next->context)->join == this && !next->context->request_pending() &&
+        !here.charge()) {
+        // charge() may have exposed it meanwhile
+        if (here.forks().peek() == next) {
+            here.forks().pop();
+            return here.step_into(*next);
+        }
+    }
+    if (close(here)) {
+        return resume_parent(here);
+    }
+    return std::noop_coroutine();
+}
+
+bool fork_join::close(worker& owner) noexcept {
+    MAGPIE_ASSERT(owner.open_join() == this);
+    owner.set_open_join(outer);
+    std::uint32_t const mine = ended_here_ + 1;
+    context->suspend_forwarding(*this);
+    // acq_rel: pairs with the subtractions in arrive(). Not 0: others still run, and one of them may already have
+    // brought the parent on; `this` is theirs.
+    return pending_.fetch_sub(mine, mo_acq_rel) == mine && context->complete(*this);
+}
+
+std::coroutine_handle<> fork_join::resume_parent(worker& here) noexcept {
+    if (context->pinned && context->home != &here) {
+        schedule(*this);
+        return std::noop_coroutine();
+    }
+    if (here.fifo()) {
+        here.push_quietly(*this);
+        return std::noop_coroutine();
+    }
+    return here.step_into(*this);
+}
+
+bool fork_join::try_cancel() noexcept {
+    if (cancel_children()) {
+        accepted_.store(true, mo_release);  // pairs with the acquire in request_accepted()
+    }
+    return false;
+}
+
+} // namespace magpie::detail

@@ -1,0 +1,129 @@
+#include <magpie/runtime/scheduler/frame_cache.hpp>
+
+#include <magpie/runtime/detail/atomic.hpp>
+#include <magpie/runtime/detail/spin_lock.hpp>
+#include <magpie/runtime/scheduler/thread_state.hpp>
+
+#include <mutex>
+#include <new>
+#include <type_traits>
+#include <utility>
+
+namespace magpie::detail {
+
+namespace {
+constexpr std::size_t default_limit = std::size_t{1} << 20;  // bytes; config.frame_cache for workers
+constexpr std::uint32_t batch = 64;                          // frames that travel between a thread and the depot
+constexpr std::size_t depot_limit = std::size_t{16} << 20;   // bytes, of the whole process
+} // namespace
+
+// Batches of frames, linked through the first of each; the class's lock is taken once per batch.
+struct frame_cache::depot {
+    struct shelf {
+        spin_lock lock;
+        node* first = nullptr;
+    };
+    shelf shelves[classes];
+    atomic<std::size_t> bytes{0};
+};
+
+// Trivially destructible: frames may be freed during static destruction.
+frame_cache::depot& frame_cache::shared() noexcept {
+    static constinit depot one;
+    static_assert(std::is_trivially_destructible_v<depot>);
+    return one;
+}
+
+void frame_cache::set_limit(std::size_t bytes) noexcept {
+    ready_ = true;
+    limit_ = bytes;
+}
+
+void* frame_cache::allocate_slowly(std::size_t size) {
+    std::size_t const index = class_of(size);
+    if (index >= classes) {
+        return ::operator new(size);
+    }
+    if (!ready_) {
+        set_limit(default_limit);
+        flush_frames_at_thread_exit();
+    }
+    if (limit_ == 0 || !take_batch(index)) {
+        return ::operator new((index + 1) * granule);
+    }
+    return allocate(size);
+}
+
+bool frame_cache::take_batch(std::size_t index) noexcept {
+    depot& all = shared();
+    auto& shelf = all.shelves[index];
+    std::size_t const bytes = batch * (index + 1) * granule;
+    {
+        std::lock_guard const lock(shelf.lock);
+        if (shelf.first == nullptr) {
+            return false;
+        }
+        lists_[index].head = shelf.first;
+        shelf.first = shelf.first->next_batch;
+    }
+    lists_[index].count = batch;
+    bytes_ += bytes;
+    all.bytes.fetch_sub(bytes, mo_relaxed);
+    return true;
+}
+
+void frame_cache::deallocate_slowly(void* memory, std::size_t size) noexcept {
+    std::size_t const index = class_of(size);
+    if (index >= classes || limit_ == 0) {
+        ::operator delete(memory);
+        return;
+    }
+    // Over the limit: a batch of this size goes; while there are not enough of it, this frame does.
+    if (lists_[index].count < batch) {
+        ::operator delete(memory);
+        return;
+    }
+    give_batch(index);
+    deallocate(memory, size);
+}
+
+void frame_cache::give_batch(std::size_t index) noexcept {
+    list& free = lists_[index];
+    node* const first = free.head;
+    node* last = first;
+    for (std::uint32_t i = 1; i < batch; ++i) {
+        last = last->next;
+    }
+    free.head = last->next;
+    free.count -= batch;
+    last->next = nullptr;
+    std::size_t const bytes = batch * (index + 1) * granule;
+    bytes_ -= bytes;
+    depot& all = shared();
+    if (all.bytes.fetch_add(bytes, mo_relaxed) + bytes <= depot_limit) {
+        auto& shelf = all.shelves[index];
+        std::lock_guard const lock(shelf.lock);
+        first->next_batch = shelf.first;
+        shelf.first = first;
+        return;
+    }
+    all.bytes.fetch_sub(bytes, mo_relaxed);
+    free_all(first);
+}
+
+void frame_cache::free_all(node* first) noexcept {
+    while (first != nullptr) {
+        ::operator delete(std::exchange(first, first->next));
+    }
+}
+
+void frame_cache::flush() noexcept {
+    for (list& free : lists_) {
+        free_all(std::exchange(free.head, nullptr));
+        free.count = 0;
+    }
+    bytes_ = 0;
+    limit_ = 0;  // whatever is freed after this goes to the allocator
+}
+
+} // namespace magpie::detail

@@ -1,0 +1,86 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <new>
+
+namespace magpie::detail {
+
+// A thread's free coroutine frames, by size class: an allocation is a pop, a free is a push, whichever thread the frame
+// came from. A list that grows too long gives a batch to the depot, which all threads share under a lock per class;
+// an empty one takes a batch from there before it asks the allocator. Both are bounded: what does not fit goes back to
+// the allocator. So frames that are made on one worker and freed on another travel in batches.
+//
+// Owned by one thread. Trivially destructible, so that a thread_local one costs no guard: flush() at thread exit.
+class frame_cache {
+public:
+    // Frames up to this size are recycled; larger ones go to the allocator.
+    static constexpr std::size_t granule = 32;
+    static constexpr std::size_t largest = 2048;
+
+    constexpr frame_cache() noexcept = default;
+
+    void* allocate(std::size_t size) {
+        std::size_t const index = class_of(size);
+        if (index < classes) [[likely]] {
+            list& free = lists_[index];
+            if (free.head != nullptr) [[likely]] {
+                node* const taken = free.head;
+                free.head = taken->next;
+                --free.count;
+                bytes_ -= (index + 1) * granule;
+                return taken;
+            }
+        }
+        return allocate_slowly(size);
+    }
+
+    void deallocate(void* memory, std::size_t size) noexcept {
+        std::size_t const index = class_of(size);
+        if (index < classes) [[likely]] {
+            std::size_t const bytes = bytes_ + (index + 1) * granule;
+            if (bytes <= limit_) [[likely]] {
+                list& free = lists_[index];
+                free.head = new (memory) node{free.head};
+                ++free.count;
+                bytes_ = bytes;
+                return;
+            }
+        }
+        deallocate_slowly(memory, size);
+    }
+
+    // Most bytes of free frames that this thread keeps; 0: none.
+    void set_limit(std::size_t bytes) noexcept;
+    // Gives everything to the allocator.
+    void flush() noexcept;
+
+private:
+    struct node {
+        explicit node(node* following) noexcept : next(following) {}
+        node* next;
+        node* next_batch = nullptr;  // of the first frame of a batch in the depot
+    };
+    struct list {
+        node* head = nullptr;
+        std::uint32_t count = 0;
+    };
+    static constexpr std::size_t classes = largest / granule;
+
+    static std::size_t class_of(std::size_t size) noexcept { return (size - 1) / granule; }
+    void* allocate_slowly(std::size_t size);
+    void deallocate_slowly(void* memory, std::size_t size) noexcept;
+    bool take_batch(std::size_t index) noexcept;
+    void give_batch(std::size_t index) noexcept;
+    static void free_all(node* first) noexcept;
+
+    struct depot;
+    static depot& shared() noexcept;
+
+    list lists_[classes];
+    std::size_t bytes_ = 0;  // in all lists
+    std::size_t limit_ = 0;  // 0 until the thread has allocated once: the slow path sets it up
+    bool ready_ = false;
+};
+
+} // namespace magpie::detail

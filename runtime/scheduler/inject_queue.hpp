@@ -1,0 +1,114 @@
+#pragma once
+
+#include <magpie/runtime/detail/assert.hpp>
+#include <magpie/runtime/detail/atomic.hpp>
+#include <magpie/runtime/detail/cache_line.hpp>
+#include <magpie/runtime/detail/intrusive_queue.hpp>
+#include <magpie/runtime/detail/spin_lock.hpp>
+
+#include <cstddef>
+#include <mutex>
+#include <utility>
+
+namespace magpie::detail {
+
+// Work from outside the workers and what overflowed their run queues: many producers, many consumers, FIFO.
+//
+// The items are linked and unlinked under a lock, a few stores at a time; the length stands beside it, so that a
+// worker that finds the queue empty, which is nearly always, touches one shared line and no lock.
+//
+// The length is written under the lock and read without it. It publishes nothing by itself (who sees it above zero
+// takes the lock), so it is relaxed; what it must not do is be missed by a worker that is about to sleep. That is the
+// business of the two full fences in idle_set's proof: the producer's between push() and worker_to_wake(), the
+// worker's between park() and its second look.
+template <class T>
+class inject_queue {
+public:
+    inject_queue() = default;
+    inject_queue(inject_queue const&) = delete;
+    inject_queue& operator=(inject_queue const&) = delete;
+
+    // Any thread. False: closed; the item is still the caller's.
+    [[nodiscard]] bool push(T* item) noexcept {
+        std::lock_guard const guard(lock_);
+        if (closed_.load(mo_relaxed)) {
+            return false;
+        }
+        items_.push_back(item);
+        length_.store(items_.size(), mo_relaxed);
+        return true;
+    }
+
+    // Any thread. All of `items` in order, with nothing in between; `count` is how many they are. False: closed;
+    // `items` is unchanged.
+    [[nodiscard]] bool push_batch(intrusive_queue<T>&& items, [[maybe_unused]] std::size_t count) noexcept {
+        MAGPIE_ASSERT(count == items.size());
+        return push_batch(std::move(items));
+    }
+
+    [[nodiscard]] bool push_batch(intrusive_queue<T>&& items) noexcept {
+        if (items.empty()) {
+            return !closed();
+        }
+        std::lock_guard const guard(lock_);
+        if (closed_.load(mo_relaxed)) {
+            return false;
+        }
+        items_.append(std::move(items));
+        length_.store(items_.size(), mo_relaxed);
+        return true;
+    }
+
+    // Any thread. The oldest item, or null. Goes on after close(): what was taken in must come out.
+    T* pop() noexcept {
+        if (empty()) {
+            return nullptr;
+        }
+        std::lock_guard const guard(lock_);
+        T* const item = items_.pop_front();
+        length_.store(items_.size(), mo_relaxed);
+        return item;
+    }
+
+    // Any thread. Moves up to `max` of the oldest items to the back of `out`; returns how many.
+    std::size_t pop_batch(intrusive_queue<T>& out, std::size_t max) noexcept {
+        if (max == 0 || empty()) {
+            return 0;
+        }
+        std::lock_guard const guard(lock_);
+        if (max >= items_.size()) {
+            std::size_t const taken = items_.size();
+            out.append(std::move(items_));
+            length_.store(0, mo_relaxed);
+            return taken;
+        }
+        for (std::size_t i = 0; i < max; ++i) {
+            out.push_back(items_.pop_front());
+        }
+        length_.store(items_.size(), mo_relaxed);
+        return max;
+    }
+
+    // Any thread; once is enough. Every push that begins after it returns is refused; what was taken in before can
+    // still be popped, and is seen by whoever has seen the queue closed. True for the call that closed it.
+    bool close() noexcept {
+        std::lock_guard const guard(lock_);
+        // release: pairs with the acquire in closed(): the lengths written before are seen with it
+        return !closed_.exchange(true, mo_release);
+    }
+
+    // acquire: pairs with the release in close()
+    bool closed() const noexcept { return closed_.load(mo_acquire); }
+
+    // Hints, exact only while nobody pushes or pops.
+    std::size_t size() const noexcept { return length_.load(mo_relaxed); }
+    bool empty() const noexcept { return size() == 0; }
+
+private:
+    alignas(cache_line_size) atomic<std::size_t> length_{0};  // items_.size(); written under the lock
+    atomic<bool> closed_{false};                              // set once, under the lock
+    alignas(cache_line_size) spin_lock lock_;
+    intrusive_queue<T> items_;  // under the lock
+};
+
+}  // namespace magpie::detail

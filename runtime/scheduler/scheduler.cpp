@@ -1,0 +1,316 @@
+#include <magpie/runtime/scheduler/scheduler.hpp>
+
+#include <magpie/runtime/detail/current.hpp>
+#include <magpie/runtime/detail/spawn.hpp>
+#include <magpie/runtime/detail/task_extras.hpp>
+#include <magpie/runtime/errors.hpp>
+#include <magpie/runtime/sleep.hpp>
+#include <magpie/runtime/scheduler/live_schedulers.hpp>
+#include <magpie/runtime/scheduler/tell_hook.hpp>
+#include <magpie/runtime/scheduler/thread_state.hpp>
+#include <magpie/runtime/scheduler/worker.hpp>
+
+#include <pthread.h>
+#include <sched.h>
+#include <time.h>
+
+#include <algorithm>
+#include <chrono>
+#include <cstdio>
+#include <mutex>
+#include <optional>
+#include <utility>
+
+namespace magpie::detail {
+
+namespace {
+
+// A few milliseconds exact, at a quarter of the price of now(): good enough for a task's age.
+time_point coarse_now() noexcept {
+    timespec t{};
+    clock_gettime(CLOCK_MONOTONIC_COARSE, &t);
+    return time_point(std::chrono::seconds(t.tv_sec) + std::chrono::nanoseconds(t.tv_nsec));
+}
+
+void bind_to_cpu(unsigned nth) noexcept {
+    cpu_set_t allowed;
+    CPU_ZERO(&allowed);
+    if (sched_getaffinity(0, sizeof allowed, &allowed) != 0) {
+        return;
+    }
+    unsigned left = nth % static_cast<unsigned>(CPU_COUNT(&allowed));
+    for (int cpu = 0; cpu < CPU_SETSIZE; ++cpu) {
+        if (CPU_ISSET(cpu, &allowed) && left-- == 0) {
+            cpu_set_t one;
+            CPU_ZERO(&one);
+            CPU_SET(cpu, &one);
+            pthread_setaffinity_np(pthread_self(), sizeof one, &one);
+            return;
+        }
+    }
+}
+
+} // namespace
+
+scheduler::scheduler(config settings, driver_factory const& make_driver)
+    : scheduler(std::move(settings), make_driver, effective_workers(settings).count) {}
+
+scheduler::scheduler(config&& settings, driver_factory const& make_driver, unsigned count)
+    : idle(count), settings_(std::move(settings)), simulated_(settings_.clock == clock_kind::simulated),
+      serial_(live_schedulers::enter(*this)), hooks_(std::make_shared<hooks const>(settings_.hooks)),
+      outside_(std::make_shared<outside_work>(*this)), registry_(count),
+      blocking_(settings_.blocking_threads, settings_.name, [this] { outside_->end(); }) {
+    for (unsigned i = 0; i < count; ++i) {
+        workers_.push_back(std::make_unique<worker>(*this, i, make_driver(settings_, i)));
+    }
+    if (settings_.drive == drive_kind::external) {
+        external_ = std::make_unique<external_drive>(workers_[0]->loop());
+    }
+    if (driven_by_caller()) {
+        return;
+    }
+    try {
+        for (unsigned i = 0; i < count; ++i) {
+            threads_.emplace_back([this, i] { serve(i); });
+        }
+    } catch (...) {
+        stop();
+        throw;
+    }
+}
+
+scheduler::~scheduler() {
+    live_schedulers::leave(serial_);
+    outside_->orphan();
+    stop();
+}
+
+void scheduler::serve(unsigned index) {
+    pthread_setname_np(pthread_self(), (settings_.name + "/" + std::to_string(index)).substr(0, 15).c_str());
+    set_frame_limit(settings_.frame_cache);
+    if (settings_.pin) {
+        bind_to_cpu(index);
+    }
+    workers_[index]->run(stopping_);
+}
+
+void scheduler::stop() noexcept {
+    stopping_.store(true, mo_release);  // pairs with the acquire in worker::run()
+    for (auto& each : workers_) {
+        each->loop().unpark();
+    }
+    for (auto& each : threads_) {
+        each.join();
+    }
+    threads_.clear();
+}
+
+// ---------------------------------------------------------------------------------------------- queueing, waking
+
+void scheduler::inject(work_item& item) noexcept {
+    (void)injected.push(&item);  // never closed: what is queued runs
+    if (simulated_) {
+        workers_[0]->loop().unpark();
+        return;
+    }
+    if (external_ != nullptr) {
+        external_->signal();
+    }
+    wake_one();  // with external drive: somebody may be in block_on()
+}
+
+void scheduler::inject_overflow(intrusive_queue<work_item>&& items, std::size_t count) noexcept {
+    (void)injected.push_batch(std::move(items), count);
+}
+
+void scheduler::wake_one() noexcept {
+    full_fence();  // the pusher's fence of idle_set's proof: orders the work before the look at who is parked
+    if (auto const index = idle.worker_to_wake()) {
+        workers_[*index]->loop().unpark();
+    }
+}
+
+void scheduler::wake(unsigned index) noexcept {
+    if (external_ != nullptr) {
+        external_->signal();
+    }
+    if (simulated_ || idle.claim(index)) {
+        workers_[index]->loop().unpark();
+    }
+}
+
+// ---------------------------------------------------------------------------------------------- tasks
+
+void scheduler::admit(spawned_base& task, admission kind, worker* home) {
+    worker* const here = home != nullptr ? home : current_worker();
+    bool const local = here != nullptr && &here->shared() == this;
+    unsigned const index = local ? here->index() : next_home_.fetch_add(1, mo_relaxed) % size();
+    task.home = workers_[index].get();
+    task.shard = index;
+    task.id = next_id();
+    task.internal = kind == admission::internal;
+    task.runtime_serial = serial_;
+    task.born = simulated_ ? now() : coarse_now();
+    registry_shard& shard = registry_[index];
+    {
+        std::lock_guard const lock(shard.lock);
+        // Under the lock: cancel_all() comes after refuse_spawns() and takes it too, so that a task is either refused
+        // or found.
+        if (kind == admission::refusable && refusing_.load(mo_relaxed)) {
+            unstarted_total_.fetch_add(1, mo_relaxed);
+            throw usage_error("spawn() was called on a runtime that is shutting down; the task was not started");
+        }
+        shard.tasks.push_back(&task);
+        ++shard.count;
+        ++shard.spawned;
+    }
+}
+
+void scheduler::dismiss(spawned_base& task) noexcept {
+    registry_shard& shard = registry_[task.shard];
+    if (!task.has_started()) {
+        unstarted_total_.fetch_add(1, mo_relaxed);
+    }
+    std::lock_guard const lock(shard.lock);
+    shard.tasks.erase(&task);
+    --shard.count;
+    // Read under the lock, which drain() takes after setting it: if it is not seen here, drain() counts us as gone.
+    bool const somebody_waits = draining_.load(mo_relaxed);
+    if (somebody_waits) {
+        somebody_left_.store(true, mo_release);  // pairs with the acquire in worker::run()
+        drained_.notify_all();
+    }
+}
+
+std::size_t scheduler::live() const noexcept {
+    std::size_t sum = 0;
+    for (auto const& shard : registry_) {
+        std::lock_guard const lock(shard.lock);
+        sum += shard.count;
+    }
+    return sum;
+}
+
+// Takes a reference to every live task first: what is done with one may end others.
+std::vector<record_ref> scheduler::all_tasks() {
+    std::vector<record_ref> found;
+    for (auto& shard : registry_) {
+        std::size_t expected = 0;
+        {
+            std::lock_guard const lock(shard.lock);
+            expected = shard.count;
+        }
+        found.reserve(found.size() + expected + 16);  // not under a spin lock
+        std::lock_guard const lock(shard.lock);
+        for (spawned_base* each = shard.tasks.front(); each != nullptr; each = shard.tasks.next(each)) {
+            found.emplace_back(*each);
+        }
+    }
+    return found;
+}
+
+void scheduler::cancel_all() {
+    for (auto const& each : all_tasks()) {
+        if (!each->internal) {
+            each->request_cancel(request_origin::external);
+        }
+    }
+}
+
+std::vector<task_info> scheduler::tasks() {
+    std::vector<task_info> infos;
+    for (auto const& each : all_tasks()) {
+        if (each->ended()) {
+            continue;
+        }
+        task_info info;
+        info.id = each->id;
+        info.name = name_of(*each);
+        info.where = each->where;
+        info.awaits = each->describe_wait();
+        info.state = !info.awaits.empty() ? task_state::suspended
+                     : each->has_started() ? task_state::running
+                                           : task_state::queued;
+        info.age = std::max(duration::zero(), now() - each->born);
+        info.cancelling = each->cancel_count();
+        infos.push_back(std::move(info));
+    }
+    std::ranges::sort(infos, {}, &task_info::id);
+    return infos;
+}
+
+metrics scheduler::snapshot() const {
+    metrics m;
+    for (auto const& each : workers_) {
+        m.workers.push_back(each->look());
+    }
+    for (auto const& shard : registry_) {
+        std::lock_guard const lock(shard.lock);
+        m.tasks_spawned += shard.spawned;
+        m.tasks_live += shard.count;
+    }
+    m.tasks_destroyed_unstarted = unstarted_total_.load(mo_relaxed);
+    m.inject_queue = injected.size();
+    auto const pool = blocking_.look();
+    m.blocking_threads = pool.threads;
+    m.blocking_busy = pool.busy;
+    m.blocking_queue = pool.queued;
+    return m;
+}
+
+// ---------------------------------------------------------------------------------------------- posted functions
+
+void scheduler::post(std::unique_ptr<posted> function) noexcept {
+    if (!posted_.add(std::move(function))) {
+        return;
+    }
+    try {
+        spawn_internal(*this, run_posted());
+    } catch (...) {
+        posted_.no_drainer();  // no memory: whoever posts next tries again
+    }
+}
+
+task<> scheduler::run_posted() {
+    while (std::unique_ptr<posted> next = posted_.take()) {
+        try {
+            next->fn();
+        } catch (...) {
+            report(settings_.hooks.on_unhandled, nullptr, std::current_exception(), next->context);
+        }
+        if (budget_exhausted()) {
+            co_await this_task::yield();
+        }
+    }
+}
+
+time_point scheduler::now() const noexcept {
+    return simulated_ ? time_point(duration(simulated_now_.load(mo_relaxed))) : std::chrono::steady_clock::now();
+}
+
+// ---------------------------------------------------------------------------------------------- reports
+
+void scheduler::report(hook const& to, task_context* task, std::exception_ptr error,
+                       std::string_view what) const noexcept {
+    try {
+        event_info info;
+        info.error = std::move(error);
+        info.context = what;
+        std::string name;
+        if (task != nullptr) {
+            info.id = id_of(*task);
+            name = name_of(*task);
+            info.name = name;
+            if (task->is_spawned) {
+                auto const& record = static_cast<spawned_base const&>(*task);
+                info.where = record.where;
+                info.age = now() - record.born;
+            }
+        }
+        tell(to, info);
+    } catch (...) {
+        std::fputs("magpie: no memory to report an error\n", stderr);
+    }
+}
+
+} // namespace magpie::detail

@@ -1,0 +1,76 @@
+#include <magpie/runtime/detail/spawn.hpp>
+
+#include <magpie/runtime/detail/current.hpp>
+#include <magpie/runtime/errors.hpp>
+#include <magpie/runtime/scheduler/scheduler.hpp>
+#include <magpie/runtime/scheduler/tell_hook.hpp>
+#include <magpie/runtime/scheduler/worker.hpp>
+
+#include <string>
+#include <utility>
+
+namespace magpie::detail {
+
+scheduler* current_scheduler() noexcept {
+    worker* const here = current_worker();
+    return here == nullptr ? nullptr : &here->shared();
+}
+
+scheduler& required_scheduler(char const* what) {
+    scheduler* const shared = current_scheduler();
+    if (shared == nullptr) {
+        throw usage_error(std::string(what) +
+                          "() was called outside a task; call it from one, or use the runtime's member of that name");
+    }
+    return *shared;
+}
+
+namespace {
+
+void start_as(scheduler& where, spawned_base& task, spawn_options const& options, scheduler::admission kind,
+              worker* home) {
+    try {
+        task.name = options.name;
+        task.where = options.where;
+        task.pinned = options.pinned;
+        where.admit(task, kind, home);
+    } catch (...) {
+        task.abandon();
+        throw;
+    }
+    worker* const here = current_worker();
+    if (options.eager && here == task.home) {
+        here->run_eagerly(task);
+    } else {
+        schedule(task);
+    }
+}
+
+} // namespace
+
+void start(scheduler& where, spawned_base& task, spawn_options const& options, worker* home) {
+    start_as(where, task, options, scheduler::admission::refusable, home);
+}
+
+void spawn_internal(scheduler& where, task<> body) {
+    auto* const record = new spawned<void>(std::move(body));
+    start_as(where, *record, {.name = "callback"}, scheduler::admission::internal, nullptr);
+}
+
+void report_unhandled(task_context* task, std::exception_ptr error, std::string_view what) noexcept {
+    if (scheduler* const shared = current_scheduler()) {
+        shared->report(shared->settings().hooks.on_unhandled, task, std::move(error), what);
+    } else {
+        tell({}, {.error = std::move(error), .context = what});
+    }
+}
+
+void report_suppressed(std::exception_ptr error, std::string_view what) noexcept {
+    if (scheduler* const shared = current_scheduler()) {
+        shared->report(shared->settings().hooks.on_suppressed, current_context(), std::move(error), what);
+    } else {
+        tell({}, {.error = std::move(error), .context = what});
+    }
+}
+
+} // namespace magpie::detail

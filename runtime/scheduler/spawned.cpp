@@ -1,0 +1,159 @@
+#include <magpie/runtime/detail/spawned.hpp>
+
+#include <magpie/runtime/detail/current.hpp>
+#include <magpie/runtime/detail/spawn.hpp>
+#include <magpie/runtime/errors.hpp>
+#include <magpie/runtime/detail/task_extras.hpp>
+#include <magpie/runtime/scheduler/live_schedulers.hpp>
+#include <magpie/runtime/scheduler/scheduler.hpp>
+#include <magpie/runtime/scheduler/tell_hook.hpp>
+#include <magpie/runtime/scheduler/worker.hpp>
+
+#include <memory>
+#include <mutex>
+#include <string>
+#include <typeinfo>
+#include <utility>
+
+namespace magpie::detail {
+
+bool is_cancellation(std::exception_ptr const& error) noexcept {
+    if (error == nullptr) {
+        return false;
+    }
+#if defined(__GLIBCXX__)
+    std::type_info const* const type = error.__cxa_exception_type();
+    return type != nullptr && *type == typeid(task_cancelled);
+#else
+    try {
+        std::rethrow_exception(error);
+    } catch (task_cancelled const&) {
+        return true;
+    } catch (...) {
+        return false;
+    }
+#endif
+}
+
+void spawned_base::release() noexcept {
+    // acq_rel: pairs with the other releases; the last one sees everything the others did to the block.
+    if (references_.fetch_sub(1, mo_acq_rel) == 1) {
+        destroy();
+    }
+}
+
+void spawned_base::retain_handle() noexcept {
+    handles_.fetch_add(1, mo_relaxed);
+    retain();
+}
+
+void spawned_base::release_handle() noexcept {
+    // acq_rel on the handle count, and seq_cst order with `ended_`: either this sees the end, or end() sees no handle.
+    if (handles_.fetch_sub(1, mo_seq_cst) == 1 && ended_.load(mo_seq_cst)) {
+        report_if_unseen();
+    }
+    release();
+}
+
+bool spawned_base::watch(watcher& by) noexcept {
+    std::lock_guard const lock(lock_);
+    if (ended_.load(mo_relaxed)) {
+        return false;
+    }
+    watchers_.push_back(&by);
+    return true;
+}
+
+spawned_base::watch_result spawned_base::watch_and_suspend(watcher& by, waiter& w) noexcept {
+    std::lock_guard const lock(lock_);
+    if (ended_.load(mo_relaxed)) {
+        return watch_result::ended;
+    }
+    if (!w.context->suspend(w)) {
+        return watch_result::refused;
+    }
+    watchers_.push_back(&by);
+    return watch_result::watching;
+}
+
+bool spawned_base::unwatch(watcher& by) noexcept {
+    std::lock_guard const lock(lock_);
+    if (!watchers_.linked(&by)) {
+        return false;
+    }
+    watchers_.erase(&by);
+    return true;
+}
+
+spawned_base::~spawned_base() {
+    while (posted* const each = callbacks_.pop_front()) {
+        delete each;  // of a task that was never started
+    }
+}
+
+void spawned_base::on_end(std::move_only_function<void()> fn) {
+    auto callback = std::make_unique<posted>(std::move(fn), "an on_done callback threw");
+    {
+        std::lock_guard const lock(lock_);
+        if (!ended_.load(mo_relaxed)) {
+            callbacks_.push_back(callback.release());
+            return;
+        }
+    }
+    if (!live_schedulers::with(runtime_serial, [&](scheduler& shared) { shared.post(std::move(callback)); })) {
+        throw usage_error("on_done() was called on a task whose runtime is gone; the function was not run");
+    }
+}
+
+void spawned_base::end() noexcept {
+    mark_finished();
+    scheduler& shared = home->shared();
+    {
+        std::lock_guard const lock(lock_);
+        ended_.store(true, mo_seq_cst);  // release: pairs with the acquire in ended(); seq_cst: see release_handle()
+        while (watcher* const each = watchers_.pop_front()) {
+            each->task_ended(*this);
+        }
+        while (posted* const each = callbacks_.pop_front()) {
+            shared.post(std::unique_ptr<posted>(each));
+        }
+    }
+    if (owner != nullptr) {
+        owner->child_ended(*this);
+    } else if (handles_.load(mo_seq_cst) == 0) {
+        report_if_unseen();
+    }
+    shared.dismiss(*this);
+    release();
+}
+
+void spawned_base::report_if_unseen() noexcept {
+    if (looked_at_.load(mo_relaxed) || owner != nullptr || reported_.exchange(true, mo_relaxed)) {
+        return;
+    }
+    if (std::exception_ptr const failed = error()) {
+        report_of_task(*this, failed, "a task ended with an error that nobody awaits");
+    }
+}
+
+void report_of_task(spawned_base& task, std::exception_ptr error, std::string_view what) noexcept {
+    event_info info;
+    info.error = std::move(error);
+    info.id = task.id;
+    info.context = what;
+    info.where = task.where;
+    std::shared_ptr<hooks const> told;
+    try {
+        std::string const name = name_of(task);
+        info.name = name;
+        live_schedulers::with(task.runtime_serial, [&](scheduler& shared) {
+            told = shared.shared_hooks();
+            info.age = shared.now() - task.born;
+        });
+        tell(told != nullptr ? told->on_unhandled : hook{}, info);
+    } catch (...) {
+        tell({}, {.error = info.error, .context = what});
+    }
+}
+
+} // namespace magpie::detail

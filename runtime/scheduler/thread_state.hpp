@@ -1,0 +1,23 @@
+#pragma once
+
+#include <magpie/runtime/scheduler/frame_cache.hpp>
+
+namespace magpie::detail {
+
+class worker;
+
+// What belongs to a thread: which worker it is, and its free frames. Only reached through functions that are defined in
+// runtime/scheduler/current.cpp and never inlined elsewhere: a coroutine may go on on another thread, and a compiler
+// that kept the address across the suspension would read the old thread's.
+struct thread_state {
+    worker* current = nullptr;
+    frame_cache frames;
+};
+
+// Makes this thread the given worker (null: a foreign thread again) and returns what it was.
+worker* set_current_worker(worker* w) noexcept;
+void set_frame_limit(std::size_t bytes) noexcept;
+// Registers this thread's cache for flushing. Called once per thread.
+void flush_frames_at_thread_exit() noexcept;
+
+} // namespace magpie::detail

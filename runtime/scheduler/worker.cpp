@@ -1,0 +1,315 @@
+#include <magpie/runtime/scheduler/worker.hpp>
+
+#include <magpie/runtime/detail/assert.hpp>
+#include <magpie/runtime/scheduler/scheduler.hpp>
+#include <magpie/runtime/scheduler/thread_state.hpp>
+
+#include <algorithm>
+#include <chrono>
+#include <limits>
+#include <mutex>
+#include <utility>
+
+namespace magpie::detail {
+
+namespace {
+
+constexpr std::size_t injected_per_look = 32;
+
+std::uint64_t seed_for(config const& settings, unsigned index) noexcept {
+    return settings.seed * 0x9e3779b97f4a7c15U + index + 1;
+}
+
+// This thread is the worker as long as this lives.
+class on_worker {
+public:
+    explicit on_worker(worker& w) noexcept : before_(set_current_worker(&w)) {}
+    on_worker(on_worker const&) = delete;
+    on_worker& operator=(on_worker const&) = delete;
+    ~on_worker() { set_current_worker(before_); }
+
+private:
+    worker* before_;
+};
+
+} // namespace
+
+worker::worker(scheduler& shared, unsigned index, std::unique_ptr<driver> loop)
+    : shared_(shared), index_(index), fifo_(shared.simulated()),
+      may_steal_(shared.settings().steal && !shared.simulated()),
+      budget_(static_cast<std::int32_t>(shared.settings().event_interval)), ready_(shared.settings().seed),
+      loop_(std::move(loop)), random_(seed_for(shared.settings(), index)), next_deadline_(timer_heap::no_deadline) {}
+
+worker::~worker() = default;
+
+worker::run_end worker::run(atomic<bool> const& stop) {
+    on_worker const scope(*this);
+    while (!stop.load(mo_acquire)) {  // acquire: pairs with the release of whoever sets it
+        if (work_item* const item = take()) {
+            turn(*item);
+        } else if (work_item* const found = search()) {
+            turn(*found);
+        } else if (!fifo_) {
+            sleep(stop);
+        } else if (!advance_clock(stop)) {
+            return run_end::stuck;
+        }
+    }
+    return run_end::stopped;
+}
+
+std::size_t worker::run_ready(std::size_t budget) {
+    on_worker const scope(*this);
+    look_around();
+    std::size_t turns = 0;
+    for (; turns < budget; ++turns) {
+        work_item* const item = take();
+        if (item == nullptr) {
+            break;
+        }
+        turn(*item);
+    }
+    loop_->poll();
+    return turns;
+}
+
+bool worker::is_ready() const noexcept {
+    return !run_queue_.empty() || !pinned_.empty() || !forks_.empty() || !pinned_inbox_.empty() ||
+           !shared_.injected.empty() || loop_->has_work();
+}
+
+time_point worker::next_deadline() const noexcept {
+    std::int64_t const deadline = next_deadline_.load(mo_relaxed);
+    return deadline == timer_heap::no_deadline ? time_point::max() : time_point(duration(deadline));
+}
+
+void worker::turn(work_item& item) noexcept {
+    found_work();
+    counters_.tasks_resumed.add();
+    --budget_;
+    step_into(item).resume();
+    close_joins();
+    current_ = nullptr;
+}
+
+std::coroutine_handle<> worker::step_into(work_item& item) noexcept {
+    task_context& task = *item.context;
+    current_ = &task;
+    if (!task.has_started()) {
+        if (task.request_pending()) {
+            return task.finish(finish_kind::unstarted);
+        }
+        task.mark_started();
+    }
+    return item.handle;
+}
+
+// ---------------------------------------------------------------------------------------------- taking work
+
+work_item* worker::take() noexcept {
+    if (fifo_) {
+        return take_fifo();
+    }
+    if (budget_ <= 0) {
+        look_around();
+    }
+    if (queue_credit_ > 0) {
+        --queue_credit_;
+        if (work_item* const item = take_queued()) {
+            return item;
+        }
+        queue_credit_ = 0;
+    }
+    if (work_item* const forked = forks_.pop()) {
+        return forked;
+    }
+    return take_queued();
+}
+
+work_item* worker::take_queued() noexcept {
+    pinned_next_ = !pinned_next_;
+    if (pinned_next_) {
+        if (work_item* const item = pinned_.pop_front()) {
+            return item;
+        }
+        return run_queue_.owner().pop();
+    }
+    if (work_item* const item = run_queue_.owner().pop()) {
+        return item;
+    }
+    return pinned_.pop_front();
+}
+
+work_item* worker::take_fifo() noexcept {
+    if (ready_.round_over()) {
+        take_in_pinned();
+        intrusive_queue<work_item> arrived;
+        shared_.injected.pop_batch(arrived, std::numeric_limits<std::size_t>::max());
+        while (work_item* const item = arrived.pop_front()) {
+            ready_.push(item);
+        }
+        fire_timers();
+        ready_.begin_round();
+        if (ready_.round_over()) {
+            return nullptr;
+        }
+    }
+    return ready_.pop();
+}
+
+void worker::look_around() noexcept {
+    budget_ = static_cast<std::int32_t>(shared_.settings().event_interval);
+    queue_credit_ = (budget_ + 1) / 2;  // the other half is the forks': neither can starve the other
+    take_in_pinned();
+    loop_->poll();
+    fire_timers();
+    take_injected();
+    forks_seen_.store(forks_.size(), mo_relaxed);
+    pinned_seen_.store(pinned_.size(), mo_relaxed);
+    if (!forks_.empty()) {
+        // Pushes onto the fork stack do not fence, so that one may have missed a worker that was just going to sleep.
+        full_fence();
+        if (forks_wanted_.load(mo_relaxed) || shared_.idle.any_parked()) {
+            expose_forks();
+        }
+    }
+}
+
+void worker::take_in_pinned() noexcept {
+    if (!pinned_inbox_.empty()) {
+        intrusive_queue<work_item> arrived;
+        pinned_inbox_.pop_batch(arrived, std::numeric_limits<std::size_t>::max());
+        while (work_item* const item = arrived.pop_front()) {
+            push_quietly(*item);
+        }
+    }
+}
+
+void worker::take_injected() noexcept {
+    std::size_t const waiting = shared_.injected.size();
+    if (waiting == 0) {
+        return;
+    }
+    intrusive_queue<work_item> taken;
+    std::size_t const share = std::clamp<std::size_t>(waiting / shared_.size(), 1, injected_per_look);
+    shared_.injected.pop_batch(taken, share);
+    while (work_item* const item = taken.pop_front()) {
+        push_quietly(*item);
+    }
+    // For a moment the items were in no queue, where a searcher that was woken for them found nothing: who moves work is
+    // a pusher too, unless it runs the work at once.
+    if (waiting > share || run_queue_.size() > 1 || !pinned_.empty()) {
+        shared_.wake_one();
+    }
+}
+
+bool worker::charge() noexcept {
+    if (--budget_ > 0) {
+        return false;
+    }
+    if (fifo_) {
+        budget_ = static_cast<std::int32_t>(shared_.settings().event_interval);
+        return !ready_.empty();
+    }
+    look_around();
+    bool const others_wait = !pinned_.empty() || !run_queue_.empty();
+    if (others_wait) {
+        counters_.budget_exhausted.add();
+    }
+    return others_wait;
+}
+
+// ---------------------------------------------------------------------------------------------- queueing work
+
+void worker::push_quietly(work_item& item) noexcept {
+    if (fifo_) {
+        ready_.push(&item);
+        return;
+    }
+    if (item.context->pinned) {
+        pinned_.push_back(&item);
+        return;
+    }
+    intrusive_queue<work_item> overflow;
+    if (!run_queue_.owner().push_or_overflow(&item, overflow)) {
+        counters_.overflows.add();
+        std::size_t const count = overflow.size();
+        shared_.inject_overflow(std::move(overflow), count);
+        shared_.wake_one();
+    }
+}
+
+void worker::push(work_item& item) noexcept {
+    bool const stays = item.context->pinned;  // once queued, the item may have run, and be gone
+    push_quietly(item);
+    if (may_steal_ && !stays) {
+        shared_.wake_one();
+    }
+}
+
+void worker::post_pinned(work_item& item) noexcept {
+    (void)pinned_inbox_.push(&item);  // never closed: a pinned task's worker outlives it
+    shared_.wake(index_);
+}
+
+void worker::forked() noexcept {
+    if (forks_wanted_.load(mo_relaxed) || shared_.idle.any_parked()) {
+        expose_forks();
+    }
+}
+
+// The oldest forks are the largest parts of the work: thieves get those.
+void worker::expose_forks() noexcept {
+    forks_wanted_.store(false, mo_relaxed);
+    if (!may_steal_ || shared_.size() == 1) {
+        return;
+    }
+    auto& queue = run_queue_.owner();
+    intrusive_queue<work_item> oldest;
+    forks_.take_oldest(std::min<std::size_t>((forks_.size() + 1) / 2, queue.room()), oldest);
+    queue.push_batch(oldest, oldest.size());
+    MAGPIE_ASSERT(oldest.empty());  // there was room, and only the owner fills it
+    shared_.wake_one();
+}
+
+void worker::close_joins() noexcept {
+    while (open_ != nullptr) {
+        fork_join& join = *open_;
+        if (join.close(*this)) {
+            push(join);
+        }
+    }
+}
+
+void worker::run_eagerly(task_context& task) noexcept {
+    task_context* const before = std::exchange(current_, nullptr);
+    fork_join* const joins = std::exchange(open_, nullptr);
+    step_into(task).resume();
+    close_joins();
+    open_ = joins;
+    current_ = before;
+}
+
+// ---------------------------------------------------------------------------------------------- metrics
+
+worker_metrics worker::look() const noexcept {
+    worker_metrics m;
+    m.tasks_resumed = counters_.tasks_resumed.value.load(mo_relaxed);
+    m.steals_tried = counters_.steals_tried.value.load(mo_relaxed);
+    m.steals_won = counters_.steals_won.value.load(mo_relaxed);
+    m.tasks_stolen = counters_.tasks_stolen.value.load(mo_relaxed);
+    m.overflows = counters_.overflows.value.load(mo_relaxed);
+    m.parks = counters_.parks.value.load(mo_relaxed);
+    m.wakeups = counters_.wakeups.value.load(mo_relaxed);
+    m.completions = loop_->completions();
+    m.timers_fired = counters_.timers_fired.value.load(mo_relaxed);
+    m.budget_exhausted = counters_.budget_exhausted.value.load(mo_relaxed);
+    m.run_queue = run_queue_.size();
+    m.fork_stack = forks_seen_.load(mo_relaxed);
+    m.pinned = pinned_seen_.load(mo_relaxed) + pinned_inbox_.size();
+    std::lock_guard const lock(timer_lock_);
+    m.timers = timers_.size();
+    return m;
+}
+
+} // namespace magpie::detail

@@ -1,0 +1,160 @@
+#pragma once
+
+#include <magpie/runtime/clock.hpp>
+#include <magpie/runtime/detail/atomic.hpp>
+#include <magpie/runtime/detail/cache_line.hpp>
+#include <magpie/runtime/detail/fast_rand.hpp>
+#include <magpie/runtime/detail/fork_join.hpp>
+#include <magpie/runtime/detail/intrusive_queue.hpp>
+#include <magpie/runtime/detail/spin_lock.hpp>
+#include <magpie/runtime/detail/task_context.hpp>
+#include <magpie/runtime/detail/timer.hpp>
+#include <magpie/runtime/driver.hpp>
+#include <magpie/runtime/metrics.hpp>
+#include <magpie/runtime/scheduler/fork_stack.hpp>
+#include <magpie/runtime/scheduler/inject_queue.hpp>
+#include <magpie/runtime/scheduler/ready_fifo.hpp>
+#include <magpie/runtime/scheduler/run_queue.hpp>
+#include <magpie/runtime/scheduler/timer_heap.hpp>
+
+#include <cstdint>
+#include <memory>
+
+namespace magpie::detail {
+
+class scheduler;
+
+// One thread with its queues, its timers and its event loop.
+//
+//   run_queue     ready tasks: pushed by the owner, taken by the owner (oldest first) and by thieves (half at a time)
+//   fork_stack    forked children that nobody else can see yet: the owner only, newest first. When somebody is idle or
+//                 asked, the owner moves the oldest half to the run queue.
+//   pinned        ready tasks that must run here: the owner only; others post through the pinned inbox
+//   timers        under a lock of their own, so that anybody may disarm one
+//   ready_fifo    simulated clock only: everything, in one queue, in place of the three above
+class worker {
+public:
+    worker(scheduler& shared, unsigned index, std::unique_ptr<driver> loop);
+    worker(worker const&) = delete;
+    worker& operator=(worker const&) = delete;
+    ~worker();
+
+    enum class run_end : std::uint8_t {
+        stopped,
+        stuck,  // simulated clock only: nothing is ready, no timer is set, and nobody outside can change that
+    };
+
+    // Runs tasks until `stop` is set, which is looked at between turns. The calling thread is the worker meanwhile.
+    run_end run(atomic<bool> const& stop);
+    // Runs at most `budget` turns without ever sleeping; returns how many. The calling thread is the worker meanwhile.
+    std::size_t run_ready(std::size_t budget);
+    // True if run_ready() would find something.
+    bool is_ready() const noexcept;
+    time_point next_deadline() const noexcept;
+
+    unsigned index() const noexcept { return index_; }
+    scheduler& shared() const noexcept { return shared_; }
+    driver& loop() noexcept { return *loop_; }
+
+    // --- The owner, from inside a turn.
+
+    task_context* current() const noexcept { return current_; }
+    void set_current(task_context* context) noexcept { current_ = context; }
+    fork_join* open_join() const noexcept { return open_; }
+    void set_open_join(fork_join* join) noexcept { open_ = join; }
+    fork_stack<work_item>& forks() noexcept { return forks_; }
+
+    // Queues a ready task here, and sees to it that somebody runs it.
+    void push(work_item& item) noexcept;
+    // As push(), but wakes nobody: the worker itself will come to it soon.
+    void push_quietly(work_item& item) noexcept;
+    // Children were put on the fork stack.
+    void forked() noexcept;
+    // Everything is FIFO here: children too go through the queue.
+    bool fifo() const noexcept { return fifo_; }
+
+    // Begins a task, or goes on with one, inside the current turn: what to resume.
+    std::coroutine_handle<> step_into(work_item& item) noexcept;
+    // One resumption more in this turn. True: the turn must end, others are waiting.
+    bool charge() noexcept;
+    // Ends the open phase of all joins of this turn.
+    void close_joins() noexcept;
+    // Runs a task's first step inside the caller's.
+    void run_eagerly(task_context& task) noexcept;
+
+    // --- Any thread.
+
+    void post_pinned(work_item& item) noexcept;
+    // A thief has found nothing: expose forks at the next opportunity.
+    void ask_for_forks() noexcept { forks_wanted_.store(true, mo_relaxed); }
+    worker_metrics look() const noexcept;
+    run_queue<work_item>::thief_end& stealable() noexcept { return run_queue_.thief(); }
+    bool has_stealable() const noexcept { return !run_queue_.empty(); }
+
+    // Timers (runtime/detail/timer.hpp).
+    void add_timer(timer& t, time_point when);
+    bool add_timer_and_suspend(timer& t, time_point when, waiter& w);
+    bool remove_timer(timer& t) noexcept;
+
+private:
+    // The main loop's steps, in the order in which they are tried.
+    work_item* take() noexcept;
+    work_item* search() noexcept;
+    void sleep(atomic<bool> const& stop);
+    [[nodiscard]] bool advance_clock(atomic<bool> const& stop);
+    void turn(work_item& item) noexcept;
+
+    void look_around() noexcept;
+    void take_in_pinned() noexcept;
+    void take_injected() noexcept;
+    void fire_timers() noexcept;
+    void expose_forks() noexcept;
+    work_item* take_fifo() noexcept;
+    work_item* steal_from_others() noexcept;
+    void found_work() noexcept;
+    bool anything_to_do(atomic<bool> const& stop) noexcept;
+    bool others_have_work() const noexcept;
+    work_item* take_queued() noexcept;
+    bool spin(atomic<bool> const& stop) noexcept;
+
+    // Written by the owner, read by snapshot().
+    struct counter {
+        void add(std::uint64_t n = 1) noexcept { value.store(value.load(mo_relaxed) + n, mo_relaxed); }
+        atomic<std::uint64_t> value{0};
+    };
+    struct counters {
+        counter tasks_resumed, steals_tried, steals_won, tasks_stolen, overflows, parks, wakeups, timers_fired,
+            budget_exhausted;
+    };
+
+    // The owner's.
+    scheduler& shared_;
+    unsigned index_;
+    bool fifo_;
+    bool may_steal_;
+    bool searching_ = false;
+    bool spin_pays_ = true;      // the last sleep ended soon: looking a little longer before sleeping is worth it
+    std::int32_t budget_;        // resumptions until the next look around
+    std::int32_t queue_credit_ = 0;  // of the queues' turn, after a look around: so that forks cannot starve them
+    task_context* current_ = nullptr;
+    fork_join* open_ = nullptr;
+    fork_stack<work_item> forks_;
+    intrusive_queue<work_item> pinned_;
+    bool pinned_next_ = false;       // the queues' turns alternate
+    ready_fifo ready_;
+    std::unique_ptr<driver> loop_;
+    fast_rand random_;
+    counters counters_;
+    atomic<std::size_t> forks_seen_{0};   // how many there were at the last look around: for metrics
+    atomic<std::size_t> pinned_seen_{0};
+
+    // Shared with other threads, each part on lines of its own.
+    alignas(cache_line_size) run_queue<work_item> run_queue_;
+    alignas(cache_line_size) atomic<bool> forks_wanted_{false};  // a thief found nothing; the owner answers at its next fork
+    alignas(cache_line_size) inject_queue<work_item> pinned_inbox_;
+    alignas(cache_line_size) mutable spin_lock timer_lock_;
+    timer_heap timers_;
+    atomic<std::int64_t> next_deadline_;                    // of timers_, as a count of nanoseconds
+};
+
+} // namespace magpie::detail

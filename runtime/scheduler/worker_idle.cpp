@@ -1,0 +1,164 @@
+// What a worker does when its queues are empty: it looks at the others', looks a little longer, and sleeps.
+
+#include <magpie/runtime/scheduler/worker.hpp>
+
+#include <magpie/runtime/scheduler/scheduler.hpp>
+
+#include <algorithm>
+#include <chrono>
+
+namespace magpie::detail {
+
+namespace {
+
+constexpr int search_passes = 4;      // over all others, before a searcher gives up
+constexpr int relaxes_per_pass = 32;  // about a microsecond
+
+std::int64_t to_count(time_point t) noexcept {
+    return std::chrono::duration_cast<duration>(t.time_since_epoch()).count();
+}
+
+} // namespace
+
+work_item* worker::search() noexcept {
+    if (fifo_) {
+        return nullptr;
+    }
+    look_around();
+    if (work_item* const item = take()) {
+        return item;
+    }
+    if (!may_steal_ || shared_.size() == 1) {
+        return nullptr;
+    }
+    if (!searching_) {
+        searching_ = shared_.idle.try_start_searching();
+        if (!searching_) {
+            return nullptr;
+        }
+    }
+    for (int pass = 0; pass < search_passes; ++pass) {
+        if (work_item* const item = steal_from_others()) {
+            return item;
+        }
+        for (int i = 0; i < relaxes_per_pass; ++i) {
+            cpu_relax();
+        }
+    }
+    return nullptr;
+}
+
+work_item* worker::steal_from_others() noexcept {
+    unsigned const others = shared_.size();
+    unsigned const first = random_.below(others);
+    for (unsigned i = 0; i < others; ++i) {
+        worker& victim = shared_.at((first + i) % others);
+        if (&victim == this) {
+            continue;
+        }
+        victim.ask_for_forks();
+        if (!victim.has_stealable()) {
+            continue;
+        }
+        counters_.steals_tried.add();
+        work_item* item = nullptr;
+        unsigned taken = 0;
+        if (victim.stealable().steal_into(run_queue_.owner(), item, taken) == steal_result::taken) {
+            counters_.steals_won.add();
+            counters_.tasks_stolen.add(taken);
+            return item;
+        }
+    }
+    return nullptr;
+}
+
+// While this worker searched, those who published work woke nobody. So the last searcher looks for what they left.
+void worker::found_work() noexcept {
+    if (!searching_) {
+        return;
+    }
+    searching_ = false;
+    if (shared_.idle.stop_searching()) {
+        full_fence();  // orders the count before the look (idle_set.hpp)
+        if (!run_queue_.empty() || !shared_.injected.empty() || others_have_work()) {
+            shared_.wake_one();
+        }
+    }
+}
+
+bool worker::others_have_work() const noexcept {
+    if (!may_steal_) {
+        return false;
+    }
+    for (unsigned i = 0; i < shared_.size(); ++i) {
+        if (i != index_ && shared_.at(i).has_stealable()) {
+            return true;
+        }
+    }
+    return false;
+}
+
+bool worker::anything_to_do(atomic<bool> const& stop) noexcept {
+    return stop.load(mo_acquire) || !pinned_inbox_.empty() || !shared_.injected.empty() || others_have_work();
+}
+
+void worker::sleep(atomic<bool> const& stop) {
+    if (spin(stop)) {
+        return;
+    }
+    shared_.idle.park(index_, searching_);
+    searching_ = false;
+    if (anything_to_do(stop)) {
+        shared_.idle.search_again(index_);
+        searching_ = true;
+        return;
+    }
+    counters_.parks.add();
+    auto const before = std::chrono::steady_clock::now();
+    loop_->park(next_deadline());
+    spin_pays_ = std::chrono::steady_clock::now() - before < 2 * shared_.settings().spin;
+    searching_ = !shared_.idle.unpark_self(index_);
+    if (searching_) {
+        counters_.wakeups.add();
+    }
+}
+
+// Looks a little longer before it sleeps, if the last sleeps were short: being woken costs ten times as much.
+bool worker::spin(atomic<bool> const& stop) noexcept {
+    duration const most = shared_.settings().spin;
+    if (most == duration::zero() || !spin_pays_) {
+        return false;
+    }
+    auto const until = std::chrono::steady_clock::now() + most;
+    do {
+        for (int i = 0; i < relaxes_per_pass; ++i) {
+            cpu_relax();
+            if (loop_->has_work()) {
+                return true;
+            }
+        }
+        if (anything_to_do(stop) || next_deadline_.load(mo_relaxed) <= to_count(shared_.now())) {
+            return true;
+        }
+    } while (std::chrono::steady_clock::now() < until);
+    return false;
+}
+
+// Simulated clock, nothing is ready: time passes at once. False: it never will.
+bool worker::advance_clock(atomic<bool> const& stop) {
+    if (stop.load(mo_acquire) || !shared_.injected.empty() || !pinned_inbox_.empty()) {
+        return true;
+    }
+    if (shared_.outside()->any()) {
+        loop_->park(time_point::max());
+        return true;
+    }
+    std::int64_t const deadline = next_deadline_.load(mo_relaxed);
+    if (deadline == timer_heap::no_deadline) {
+        return !shared_.injected.empty();
+    }
+    shared_.set_simulated_now(std::max(shared_.now(), time_point(duration(deadline))));
+    return true;
+}
+
+} // namespace magpie::detail

@@ -1,0 +1,88 @@
+#include <magpie/io/detail/serve_core.hpp>
+#include <magpie/io/tcp.hpp>
+#include <magpie/runtime/spawn.hpp>
+
+#include <doctest/doctest.h>
+
+#include <atomic>
+#include <chrono>
+#include <cstddef>
+#include <optional>
+#include <span>
+#include <stdexcept>
+#include <utility>
+#include <vector>
+
+#include <io/support/kit.hpp>
+
+namespace {
+
+using namespace magpie;
+using namespace magpie::tests;
+using namespace std::chrono_literals;
+
+task<> hold(io::tcp_stream stream, std::atomic<int>& alive) {
+    alive.fetch_add(1);
+    try {
+        std::byte byte{};
+        (void)co_await stream.read(std::span(&byte, 1));
+    } catch (task_cancelled const&) {}
+    alive.fetch_sub(1);
+}
+
+TEST_CASE("a connection has the wait limit that was asked for") {
+    run_on_each_backend(1, []() -> task<> {
+        auto const listener = listen_on_loopback();
+        detail::serve_core core(listener, 5, 7s, 1h);
+        auto const client = co_await io::tcp_stream::connect(listener.local_endpoint().value());
+        auto const stream = co_await core.next();
+        REQUIRE(stream.has_value());
+        CHECK(stream->wait_limit() == 7s);
+        core.begin([]() -> task<> { co_return; }());
+        co_await core.drain();
+    });
+}
+
+TEST_CASE("drain() returns only when everything has ended, also when it had to cancel") {
+    run_on_each_backend(2, []() -> task<> {
+        auto const listener = listen_on_loopback();
+        std::atomic<int> alive{0};
+        std::vector<io::tcp_stream> clients;
+        detail::serve_core core(listener, 5, 0s, 1ms);
+        for (int i = 0; i < 5; ++i) {
+            clients.push_back((co_await io::tcp_stream::connect(listener.local_endpoint().value())).value());
+            auto stream = co_await core.next();
+            core.begin(hold(std::move(*stream), alive));
+        }
+        co_await core.drain();
+        CHECK(alive.load() == 0);
+    });
+}
+
+TEST_CASE("next() waits for a place") {
+    run_on_each_backend(1, []() -> task<> {
+        auto const listener = listen_on_loopback();
+        std::atomic<int> alive{0};
+        detail::serve_core core(listener, 1, 0s, 1h);
+        auto const where = listener.local_endpoint().value();
+        auto first = (co_await io::tcp_stream::connect(where)).value();
+        auto const second = (co_await io::tcp_stream::connect(where)).value();
+        auto stream = co_await core.next();
+        core.begin(hold(std::move(*stream), alive));
+        auto waiting = spawn(core.next());
+        co_await let_others_run();
+        CHECK(!waiting.done());
+        first.close();
+        auto other = co_await std::move(waiting);
+        CHECK(other.has_value());
+        core.begin([]() -> task<> { co_return; }());
+        co_await core.drain();
+    });
+}
+
+TEST_CASE("a limit of nothing is refused") {
+    io::tcp_listener const none;
+    CHECK_THROWS_AS(detail::serve_core(none, 0, 0s, 0s), std::invalid_argument);
+}
+
+}  // namespace

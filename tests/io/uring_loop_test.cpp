@@ -1,0 +1,239 @@
+#include <magpie/io/loop/uring_loop.hpp>
+#include <magpie/io/op.hpp>
+#include <magpie/runtime/join_handle.hpp>
+#include <magpie/runtime/spawn.hpp>
+
+#include <doctest/doctest.h>
+
+#include <atomic>
+#include <cstddef>
+#include <set>
+#include <span>
+#include <thread>
+#include <utility>
+#include <vector>
+
+#include <io/support/kit.hpp>
+
+namespace {
+
+using namespace magpie;
+using namespace magpie::tests;
+using detail::uring_loop;
+
+uring_loop& current() {
+    return static_cast<uring_loop&>(detail::current_driver());
+}
+
+config tiny(unsigned workers = 1) {
+    config c = with_backend(io_backend::io_uring, workers);
+    c.io.ring_entries = 8;
+    c.io.cq_entries = 16;
+    return c;
+}
+
+template <class Main>
+void run_on_uring(Main main, config const& c = with_backend(io_backend::io_uring)) {
+    auto const before = open_descriptors();
+    run(main(), c);
+    CHECK(open_descriptors() == before);
+}
+
+// A read of a pipe of its own, in a task of its own.
+struct pending_reads {
+    explicit pending_reads(std::size_t count) : bytes(count) {
+        for (std::size_t i = 0; i < count; ++i) {
+            pipes.push_back(make_pipe());
+            tasks.push_back(spawn(read_some(pipes.back().read, std::span(&bytes[i], 1))));
+        }
+    }
+    std::vector<std::byte> bytes;
+    std::vector<pipe_ends> pipes;
+    std::vector<join_handle<io::result<std::size_t>>> tasks;
+};
+
+TEST_CASE("what was started is work, until it was submitted; a completion is work, until it was reaped" *
+          doctest::skip(!io_uring_is_allowed())) {
+    run_on_uring([]() -> task<> {
+        uring_loop& loop = current();
+        loop.poll();
+        CHECK(!loop.has_work());
+        pending_reads reads(1);
+        co_await this_task::yield();
+        // The reader's entry lies in the submission queue, unless the worker has looked around meanwhile.
+        CHECK(loop.in_flight() == 1);
+        loop.poll();
+        CHECK(!loop.has_work());
+        auto const completed = loop.completions();
+        put(reads.pipes[0].write, "x");
+        until([&] { return loop.has_work(); });
+        CHECK(loop.completions() == completed);
+        CHECK(loop.in_flight() == 1);
+        loop.poll();
+        CHECK(!loop.has_work());
+        CHECK(loop.completions() == completed + 1);
+        CHECK(loop.in_flight() == 0);
+        CHECK((co_await std::move(reads.tasks[0])).value() == 1);
+    });
+}
+
+TEST_CASE("any thread may reap, many at once: each completion is taken in once, and its task goes on" *
+          doctest::skip(!io_uring_is_allowed())) {
+    run_on_uring([]() -> task<> {
+        uring_loop& loop = current();
+        for (unsigned round = 0; round < rounds(50); ++round) {
+            constexpr std::size_t count = 200;  // several batches
+            pending_reads reads(count);
+            co_await let_others_run();
+            loop.poll();
+            for (auto const& each : reads.pipes) {
+                put(each.write, "r");
+            }
+            std::atomic<std::size_t> reaped{0};
+            std::vector<std::thread> thieves;
+            for (int i = 0; i < 3; ++i) {
+                thieves.emplace_back([&] {
+                    while (reaped.load() < count) {
+                        reaped.fetch_add(loop.reap());
+                        std::this_thread::yield();
+                    }
+                });
+            }
+            for (auto& each : thieves) {
+                each.join();
+            }
+            CHECK(reaped.load() == count);
+            CHECK(loop.in_flight() == 0);
+            for (auto& each : reads.tasks) {
+                CHECK((co_await std::move(each)).value() == 1);
+            }
+        }
+    });
+}
+
+TEST_CASE("no more is ever in flight than the completion queue can hold; what waits for room gets it" *
+          doctest::skip(!io_uring_is_allowed())) {
+    run_on_uring(
+        []() -> task<> {
+            uring_loop& loop = current();
+            constexpr std::size_t count = 100;
+            pending_reads reads(count);
+            co_await let_others_run();
+            CHECK(loop.in_flight() <= 14);
+            CHECK(loop.times_without_room() >= count - 14);
+            for (std::size_t i = 0; i < count; ++i) {
+                put(reads.pipes[i].write, "x");
+                CHECK((co_await std::move(reads.tasks[i])).value() == 1);
+                CHECK(loop.in_flight() <= 14);
+            }
+            CHECK(loop.in_flight() == 0);
+        },
+        tiny());
+}
+
+TEST_CASE("operations that wait for room can be cancelled, and those that take the room" *
+          doctest::skip(!io_uring_is_allowed())) {
+    run_on_uring(
+        []() -> task<> {
+            uring_loop& loop = current();
+            for (bool const from_the_front : {true, false}) {
+                constexpr std::size_t count = 60;
+                pending_reads reads(count);
+                co_await let_others_run();
+                for (std::size_t i = 0; i < count; ++i) {
+                    CHECK(reads.tasks[from_the_front ? i : count - 1 - i].cancel());
+                }
+                for (auto& each : reads.tasks) {
+                    CHECK_THROWS_AS((void)co_await std::move(each), child_cancelled);
+                }
+                CHECK(loop.in_flight() == 0);
+            }
+        },
+        tiny());
+}
+
+TEST_CASE("the same with several workers and a storm of cancellations" * doctest::skip(!io_uring_is_allowed())) {
+    auto const storm = []() -> task<> {
+        auto const one = [](unsigned seed) -> task<> {
+            for (unsigned round = 0; round < rounds(60); ++round) {
+                pending_reads reads(30);
+                for (unsigned i = 0; i < seed % 4; ++i) {
+                    co_await this_task::yield();
+                }
+                for (std::size_t i = 0; i < reads.tasks.size(); ++i) {
+                    if ((i + seed) % 3 == 0) {
+                        put(reads.pipes[i].write, "x");
+                    }
+                    reads.tasks[i].cancel();
+                }
+                for (auto& each : reads.tasks) {
+                    try {
+                        auto const got = co_await std::move(each);
+                        CHECK(got.value() == 1);
+                    } catch (child_cancelled const&) {}
+                }
+            }
+        };
+        std::vector<join_handle<void>> all;
+        for (unsigned i = 0; i < 4; ++i) {
+            all.push_back(spawn(one(i)));
+        }
+        for (auto& each : all) {
+            co_await std::move(each);
+        }
+    };
+    run_on_uring(storm, tiny(3));
+}
+
+TEST_CASE("more operations at once than the submission queue has entries" * doctest::skip(!io_uring_is_allowed())) {
+    config c = with_backend(io_backend::io_uring);
+    c.io.ring_entries = 8;
+    run_on_uring(
+        []() -> task<> {
+            std::vector<join_handle<io::result<std::size_t>>> all;
+            for (int i = 0; i < 1000; ++i) {
+                all.push_back(spawn(io::op({.code = io::opcode::nop})));
+            }
+            for (auto& each : all) {
+                CHECK((co_await std::move(each)).has_value());
+            }
+        },
+        c);
+}
+
+TEST_CASE("with a kernel thread that submits" * doctest::skip(!io_uring_is_allowed())) {
+    config c = with_backend(io_backend::io_uring);
+    c.io.sqpoll = true;
+    c.io.ring_entries = 8;
+    run_on_uring(
+        []() -> task<> {
+            pending_reads reads(40);
+            co_await let_others_run();
+            for (auto const& each : reads.pipes) {
+                put(each.write, "x");
+            }
+            for (auto& each : reads.tasks) {
+                CHECK((co_await std::move(each)).value() == 1);
+            }
+            pending_reads more(5);
+            co_await let_others_run();
+            for (auto& each : more.tasks) {
+                each.cancel();
+            }
+            for (auto& each : more.tasks) {
+                CHECK_THROWS_AS((void)co_await std::move(each), child_cancelled);
+            }
+        },
+        c);
+}
+
+TEST_CASE("the ring lets others see its completions, and interrupts nobody" * doctest::skip(!io_uring_is_allowed())) {
+    uring_loop const loop(io_config{});
+    CHECK((loop.how().setup & (IORING_SETUP_COOP_TASKRUN | IORING_SETUP_TASKRUN_FLAG)) ==
+          (IORING_SETUP_COOP_TASKRUN | IORING_SETUP_TASKRUN_FLAG));
+    constexpr unsigned single_issuer = 1U << 12;
+    constexpr unsigned defer_taskrun = 1U << 13;
+    CHECK((loop.how().setup & (single_issuer | defer_taskrun)) == 0);
+}
+
+}  // namespace

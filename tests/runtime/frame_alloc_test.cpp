@@ -1,0 +1,87 @@
+#include <magpie/runtime/detail/frame_alloc.hpp>
+
+#include <runtime/support/allocations.hpp>
+#include <runtime/support/kit.hpp>
+
+#include <doctest/doctest.h>
+
+#include <cstddef>
+#include <cstring>
+#include <new>
+#include <thread>
+#include <utility>
+#include <vector>
+
+namespace {
+
+using namespace magpie::detail;
+using namespace magpie::tests;
+
+TEST_CASE("allocate_frame: any size; any thread may free what another allocated") {
+    for (std::size_t const size : {1U, 31U, 32U, 33U, 2048U, 2049U, 100'000U}) {
+        void* const memory = allocate_frame(size);
+        REQUIRE(memory != nullptr);
+        std::memset(memory, 1, size);
+        std::thread([=] { deallocate_frame(memory, size); }).join();
+    }
+}
+
+TEST_CASE("allocate_frame: throws bad_alloc when there is no memory, and works again afterwards") {
+    if (!allocations_are_ours()) {
+        return;
+    }
+    {
+        failing_allocations const failing(0);
+        CHECK_THROWS_AS((void)allocate_frame(100'000), std::bad_alloc);
+    }
+    deallocate_frame(allocate_frame(100'000), 100'000);
+}
+
+TEST_CASE("allocate_frame: a thread that ends gives its free frames back") {
+    auto const uses_frames = [] {
+        std::vector<void*> taken;
+        for (int i = 0; i < 30; ++i) {
+            taken.push_back(allocate_frame(1000));
+        }
+        for (void* each : taken) {
+            deallocate_frame(each, 1000);
+        }
+    };
+    std::thread(uses_frames).join();
+    std::int64_t const before = live_blocks();
+    for (int i = 0; i < 100; ++i) {
+        std::thread(uses_frames).join();
+    }
+    CHECK(live_blocks() - before < 100);
+}
+
+TEST_CASE("allocate_frame: threads that hand frames to each other in a ring") {
+    constexpr int n = 4;
+    std::vector<std::vector<void*>> in_hand(n);
+    for (int round = 0; round < 20; ++round) {
+        std::vector<std::thread> all;
+        for (std::size_t t = 0; t < n; ++t) {
+            all.emplace_back([&, t] {
+                for (void* each : std::exchange(in_hand[t], {})) {
+                    deallocate_frame(each, 64);
+                }
+                for (int i = 0; i < 300; ++i) {
+                    in_hand[t].push_back(allocate_frame(64));
+                }
+            });
+        }
+        for (auto& each : all) {
+            each.join();
+        }
+        std::swap(in_hand[0], in_hand[1]);
+        std::swap(in_hand[1], in_hand[2]);
+        std::swap(in_hand[2], in_hand[3]);
+    }
+    for (auto& each : in_hand) {
+        for (void* memory : each) {
+            deallocate_frame(memory, 64);
+        }
+    }
+}
+
+}  // namespace

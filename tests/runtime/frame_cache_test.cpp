@@ -1,0 +1,153 @@
+#include <magpie/runtime/scheduler/frame_cache.hpp>
+
+#include <runtime/support/allocations.hpp>
+#include <runtime/support/kit.hpp>
+
+#include <doctest/doctest.h>
+
+#include <algorithm>
+#include <cstddef>
+#include <cstdint>
+#include <cstring>
+#include <thread>
+#include <vector>
+
+namespace {
+
+using namespace magpie::detail;
+using namespace magpie::tests;
+
+struct block {
+    void* memory;
+    std::size_t size;
+};
+
+std::vector<block> take(frame_cache& from, std::size_t size, unsigned count) {
+    std::vector<block> taken;
+    for (unsigned i = 0; i < count; ++i) {
+        taken.push_back({from.allocate(size), size});
+        std::memset(taken.back().memory, 0x5a, size);  // all of it is ours
+    }
+    return taken;
+}
+
+void give(frame_cache& to, std::vector<block>& blocks) {
+    for (block const& b : blocks) {
+        to.deallocate(b.memory, b.size);
+    }
+    blocks.clear();
+}
+
+TEST_CASE("frame_cache: what is freed is handed out again, newest first, within its size class") {
+    frame_cache cache;
+    cache.set_limit(1 << 16);
+    void* const a = cache.allocate(100);
+    void* const b = cache.allocate(100);
+    CHECK(a != b);
+    cache.deallocate(a, 100);
+    cache.deallocate(b, 100);
+    CHECK(cache.allocate(97) == b);
+    CHECK(cache.allocate(128) == a);
+    void* const other = cache.allocate(129);
+    CHECK((other != a && other != b));
+    cache.deallocate(a, 128);
+    cache.deallocate(b, 97);
+    cache.deallocate(other, 129);
+    cache.flush();
+}
+
+TEST_CASE("frame_cache: blocks are aligned for everything but over-aligned types, and do not overlap") {
+    frame_cache cache;
+    std::vector<block> all;
+    for (std::size_t size = 1; size < 3000; size += 37) {
+        for (block const& b : take(cache, size, 3)) {
+            CHECK(reinterpret_cast<std::uintptr_t>(b.memory) % __STDCPP_DEFAULT_NEW_ALIGNMENT__ == 0);
+            all.push_back(b);
+        }
+    }
+    std::ranges::sort(all, {}, &block::memory);
+    bool apart = true;
+    for (std::size_t i = 1; i < all.size(); ++i) {
+        apart = apart && static_cast<char*>(all[i - 1].memory) + all[i - 1].size <= all[i].memory;
+    }
+    CHECK(apart);
+    give(cache, all);
+    cache.flush();
+}
+
+TEST_CASE("frame_cache: keeps no more bytes than its limit, over all size classes; 0 keeps nothing") {
+    if (!allocations_are_ours()) {
+        return;
+    }
+    for (std::size_t const limit : {std::size_t{0}, std::size_t{4096}, std::size_t{65'536}}) {
+        CAPTURE(limit);
+        frame_cache cache;
+        cache.set_limit(limit);
+        std::vector<block> all;
+        for (std::size_t size = 32; size <= 2048; size += 32) {
+            auto some = take(cache, size, 20);
+            all.insert(all.end(), some.begin(), some.end());
+        }
+        for (block const& b : all) {
+            cache.deallocate(b.memory, b.size);
+        }
+        std::int64_t const with_the_cache = live_bytes();
+        std::int64_t const blocks_with_the_cache = live_blocks();
+        cache.flush();
+        std::int64_t const kept = with_the_cache - live_bytes();
+        std::int64_t const blocks = blocks_with_the_cache - live_blocks();
+        CHECK(kept <= static_cast<std::int64_t>(limit) + 16 * blocks);  // the allocator rounds up
+        CHECK((kept != 0) == (limit != 0));
+    }
+}
+
+TEST_CASE("frame_cache: larger frames than the largest class go to the allocator and back") {
+    if (!allocations_are_ours()) {
+        return;
+    }
+    frame_cache cache;
+    std::int64_t const before = live_blocks();
+    void* const large = cache.allocate(frame_cache::largest + 1);
+    CHECK(live_blocks() == before + 1);
+    cache.deallocate(large, frame_cache::largest + 1);
+    CHECK(live_blocks() == before);
+}
+
+TEST_CASE("frame_cache: flush gives everything to the allocator; what is freed later goes there too") {
+    if (!allocations_are_ours()) {
+        return;
+    }
+    frame_cache cache;
+    cache.set_limit(1 << 20);
+    auto some = take(cache, 64, 50);
+    void* const last = cache.allocate(64);
+    give(cache, some);
+    std::int64_t const before = live_blocks();
+    cache.flush();
+    CHECK(live_blocks() <= before - 50);
+    std::int64_t const flushed = live_blocks();
+    cache.deallocate(last, 64);
+    CHECK(live_blocks() == flushed - 1);
+}
+
+TEST_CASE("frame_cache: frames made by one thread and freed by another come back; memory does not grow") {
+    std::int64_t highest = 0;
+    std::int64_t settled = 0;
+    frame_cache makes;
+    frame_cache frees;
+    makes.set_limit(1 << 16);
+    frees.set_limit(1 << 16);
+    for (unsigned round = 0; round < 200; ++round) {
+        auto some = take(makes, 96, 1000);
+        std::thread([&] { give(frees, some); }).join();
+        if (round == 20) {
+            settled = live_bytes();
+        }
+        highest = std::max(highest, live_bytes());
+    }
+    CHECK(highest - settled < 1 << 18);
+    makes.flush();
+    frees.flush();
+}
+
+}  // namespace
