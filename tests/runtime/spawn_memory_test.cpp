@@ -109,7 +109,6 @@ TEST_CASE("TASK-22: the same on a worker, for a function with arguments") {
     CHECK(count.alive == 0);
 }
 
-
 // Spawns from one task; the others take them away, so that records and frames die on other workers than they come from.
 task<std::int64_t> spawn_many(unsigned n) {
     std::atomic<unsigned> ended{0};
@@ -143,7 +142,7 @@ TEST_CASE("TASK-21: memory stays constant over a million tasks, wherever they en
         std::int64_t const before = live_bytes();
         std::int64_t const highest = rt.block_on(spawn_many(n));
         CHECK(highest - before < 4 << 20);
-        CHECK(rt.snapshot().tasks_live == 0);
+        until([&] { return rt.snapshot().tasks_live == 0; });  // the last has counted itself, and is about to end
     }
 }
 
