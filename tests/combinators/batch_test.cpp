@@ -244,7 +244,8 @@ TEST_CASE("BEY-10: progress is told once for each item, growing by one, up to th
             }
             co_return i;
         };
-        auto const v = co_await batch(std::vector{0, 1, 2, 3}, one, {.limit = 2}).on_progress(keep);
+        std::vector const four{0, 1, 2, 3};
+        auto const v = co_await batch(four, one, {.limit = 2}).on_progress(keep);
         CHECK(v[1].error() == 7);
         REQUIRE(told.size() == 4);
         for (std::size_t i = 0; i < 4; ++i) {

@@ -5,6 +5,7 @@ import os
 import re
 import signal
 import subprocess
+import threading
 import unittest
 
 from _magpie import PATIENCE, PROGRAM, FakeServer, Server, free_port, main, receive_until, run, run_json, wait_until
@@ -223,6 +224,29 @@ class Interrupted(unittest.TestCase):
             server.process.communicate()
 
 
+class Terminal:
+    """A terminal that reads along, as people do: what nobody reads would stop the program in the end."""
+
+    def __enter__(self):
+        self.master, self.slave = os.openpty()
+        self.read = b""
+        self.reader = threading.Thread(target=self.read_on)
+        self.reader.start()
+        return self
+
+    def read_on(self):
+        try:
+            while part := os.read(self.master, 4096):
+                self.read += part
+        except OSError:
+            pass  # EIO: all who wrote have gone
+
+    def __exit__(self, *error):
+        os.close(self.slave)
+        self.reader.join()
+        os.close(self.master)
+
+
 class People(unittest.TestCase):
     def test_the_report(self):
         with Server() as server:
@@ -240,13 +264,10 @@ class People(unittest.TestCase):
         self.assertRegex(done.stdout, r"7\s+refused")
 
     def test_a_bar_on_a_terminal(self):
-        with Server() as server:
-            master, slave = os.openpty()
+        with Server() as server, Terminal() as terminal:
             done = subprocess.run([PROGRAM, "load", server.url, "--requests", "2000"], stdout=subprocess.PIPE,
-                                  stderr=slave, env={**os.environ, "TERM": "xterm"}, check=True)
-            os.close(slave)
-            drawn = os.read(master, 100_000).decode()
-            os.close(master)
+                                  stderr=terminal.slave, env={**os.environ, "TERM": "xterm"}, check=True)
+        drawn = terminal.read.decode()
         self.assertIn("100%", drawn)
         self.assertIn("2,000/2,000", drawn)
         self.assertNotIn(b"\x1b", done.stdout)

@@ -18,6 +18,7 @@
 #include <mutex>
 #include <source_location>
 #include <string>
+#include <thread>
 #include <utility>
 #include <vector>
 
@@ -67,13 +68,18 @@ inline config threads(unsigned workers) {
     return c;
 }
 
-// Spins, giving the core away, until something becomes true that nothing but a bug can prevent. Two minutes are no
-// measure of speed, but the difference between a failed and a hanging test.
+// Spins, giving the core away, until something becomes true that nothing but a bug can prevent; soon it naps between
+// looks, so that many threads that wait on few cores do not keep those from running for whom they wait. Two minutes are
+// no measure of speed, but the difference between a failed and a hanging test.
 template <class Predicate>
 void until(Predicate predicate, std::source_location at = std::source_location::current()) {
     auto const limit = std::chrono::steady_clock::now() + std::chrono::minutes{2};
-    while (!predicate()) {
-        ::sched_yield();
+    for (unsigned looks = 0; !predicate(); ++looks) {
+        if (looks < 64) {
+            ::sched_yield();
+        } else {
+            std::this_thread::sleep_for(std::chrono::microseconds{20});
+        }
         if (std::chrono::steady_clock::now() > limit) {
             std::fprintf(stderr, "%s:%u: waited in vain\n", at.file_name(), static_cast<unsigned>(at.line()));
             std::abort();
