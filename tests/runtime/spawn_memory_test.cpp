@@ -196,24 +196,4 @@ TEST_CASE("TASK-21: a hundred thousand tasks spawned, cancelled or dropped: ever
     CHECK(count.made.load() > 0);
 }
 
-TEST_CASE("LOOP-15: a task that sleeps costs less than a kilobyte") {
-    runtime rt(threads(1));
-    constexpr unsigned n = 20'000;
-    auto const body = [&]() -> task<std::int64_t> {
-        std::vector<join_handle<void>> handles;
-        handles.reserve(n);
-        std::int64_t const before = live_bytes();
-        for (unsigned i = 0; i < n; ++i) {
-            handles.push_back(spawn(sleeps_long()));
-        }
-        co_await this_task::yield();
-        std::int64_t const each = (live_bytes() - before) / n;
-        for (auto& h : handles) {
-            h.cancel();
-        }
-        co_return each;
-    };
-    CHECK(rt.block_on(body()) < 1024);
-}
-
 }  // namespace
