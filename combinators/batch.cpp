@@ -25,7 +25,7 @@ batch_core::batch_core(batch_limits const& limits) noexcept
     : permit_waiter(1), parent_(*current_context()), limits_(limits), bucket_(limits.rate, 1),
       requests_(parent_.cancel_count()) {
     if (limits_.shared != nullptr) {
-        limits_.shared->add_user(*this);
+        limits_.shared->add_user(user_);
     }
 }
 
@@ -34,7 +34,7 @@ batch_core::~batch_core() {
     MAGPIE_ASSERT(!queued_up_);
     MAGPIE_ASSERT(!armed_);
     if (limits_.shared != nullptr) {
-        limits_.shared->remove_user(*this);
+        limits_.shared->remove_user(user_);
     }
     for (batch_slot* each = slots_.load(mo_relaxed); each != nullptr;) {
         delete std::exchange(each, each->next_.load(mo_relaxed));

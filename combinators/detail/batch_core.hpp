@@ -97,7 +97,7 @@ struct batch_limits {
     double rate = 0;                    // starts a second; 0 = no bound
 };
 
-class batch_core : private permit_user, private permit_waiter, private timer {
+class batch_core : private permit_waiter, private timer {
 public:
     batch_core(batch_core const&) = delete;
     batch_core& operator=(batch_core const&) = delete;
@@ -165,7 +165,17 @@ protected:
     bool at_rest() noexcept;
 
 private:
-    bool runs(task_context const& task) const noexcept override;
+    // A member: another batch may ask it at any time, also while the derived class is made or goes.
+    class user final : public permit_user {
+    public:
+        explicit user(batch_core const& batch) noexcept : batch_(batch) {}
+        bool runs(task_context const& task) const noexcept override { return batch_.runs(task); }
+
+    private:
+        batch_core const& batch_;
+    };
+
+    bool runs(task_context const& task) const noexcept;
     void granted() noexcept override;
     void expired() noexcept override;
 
@@ -178,6 +188,7 @@ private:
 
     task_context& parent_;
     batch_limits const limits_;
+    user user_{*this};
     token_bucket bucket_;
     std::size_t running_ = 0;
     bool has_place_ = false;      // a permit of the shared limit, for the next start

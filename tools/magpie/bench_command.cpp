@@ -12,16 +12,14 @@
 #include <nlohmann/json.hpp>
 
 #include <algorithm>
-#include <array>
 #include <exception>
 #include <optional>
+#include <utility>
 #include <vector>
 
 namespace magpie::tools {
 
 namespace {
-
-constexpr std::size_t rounds = 5;
 
 struct bench_result {
     bench_case const* what = nullptr;
@@ -30,9 +28,9 @@ struct bench_result {
     std::string error{};  // why there is no figure
 };
 
-double median(std::array<double, rounds> values) {
+double median(std::vector<double> values) {
     std::ranges::sort(values);
-    return values[rounds / 2];
+    return values[values.size() / 2];
 }
 
 double ns_of_each(magpie::runtime& rt, bench_case::measurement measure, std::size_t operations) {
@@ -40,10 +38,10 @@ double ns_of_each(magpie::runtime& rt, bench_case::measurement measure, std::siz
 }
 
 // The rounds of the two alternate, so that what else the machine does falls on both.
-bench_result measure(magpie::runtime& rt, bench_case const& what) {
+bench_result measure(magpie::runtime& rt, bench_case const& what, std::size_t rounds) {
     bench_result result{.what = &what};
-    std::array<double, rounds> own{};
-    std::array<double, rounds> reference{};
+    std::vector<double> own(rounds);
+    std::vector<double> reference(rounds);
     try {
         for (std::size_t i = 0; i < rounds; ++i) {
             own[i] = ns_of_each(rt, what.measure, what.operations);
@@ -55,9 +53,9 @@ bench_result measure(magpie::runtime& rt, bench_case const& what) {
         result.error = error.what();
         return result;
     }
-    result.ns = median(own);
+    result.ns = median(std::move(own));
     if (what.measure_reference != nullptr) {
-        result.reference_ns = median(reference);
+        result.reference_ns = median(std::move(reference));
     }
     return result;
 }
@@ -75,7 +73,7 @@ std::string text_of(bench_result const& result) {
     return line + "\n";
 }
 
-nlohmann::ordered_json json_of(bench_result const& result) {
+nlohmann::ordered_json json_of(bench_result const& result, std::size_t rounds) {
     auto json = nlohmann::ordered_json::object();
     json["group"] = result.what->group;
     json["name"] = result.what->name;
@@ -100,8 +98,8 @@ int bench_command::run() {
     raise_file_limit();
     magpie::runtime rt(settings_of(runtime));
     if (!runtime.json) {
-        print(fmt::format("{} loop{} on {}, the median of {} rounds, an operation each\n\n", rt.workers(),
-                          rt.workers() == 1 ? "" : "s", rt.backend(), rounds));
+        print(fmt::format("{} loop{} on {}, the median of {} round{}, an operation each\n\n", rt.workers(),
+                          rt.workers() == 1 ? "" : "s", rt.backend(), rounds, rounds == 1 ? "" : "s"));
     }
     auto results = nlohmann::ordered_json::array();
     bool failed = false;
@@ -109,10 +107,10 @@ int bench_command::run() {
         if (group != "all" && group != each.group) {
             continue;
         }
-        bench_result const result = measure(rt, each);
+        bench_result const result = measure(rt, each, rounds);
         failed = failed || !result.error.empty();
         if (runtime.json) {
-            results.push_back(json_of(result));
+            results.push_back(json_of(result, rounds));
         } else {
             print(text_of(result));
         }

@@ -180,6 +180,7 @@ void add_bench(CLI::App& program, commands& all) {
     command.add_option("what", bench.group, "nop, timer, spawn, echo, or all")
         ->capture_default_str()
         ->check(CLI::IsMember({"nop", "timer", "spawn", "echo", "all"}));
+    add_count(command, "--rounds", bench.rounds, 1000, "how often each is measured (5)");
     add_runtime_options(command, bench.runtime);
     command.footer(R"(
 Each figure is the median of several rounds; where there is something to compare with,
