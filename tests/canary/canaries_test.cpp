@@ -27,10 +27,8 @@ using namespace magpie;
 
 #if defined(__GNUC__) && !defined(__clang__)
 constexpr bool destroys_temporaries_twice = __GNUC__ < 13;
-constexpr bool misplaces_overaligned_locals = true;
 #else
 constexpr bool destroys_temporaries_twice = false;
-constexpr bool misplaces_overaligned_locals = false;
 #endif
 
 // Counts constructions against destructions; destroying one twice makes the balance negative and harms nothing.
@@ -132,30 +130,6 @@ TEST_CASE("trap: a closure elsewhere in the expression, not awaited at all") {
         CHECK(sum == 2);
     });
     CHECK((extra > 0) == destroys_temporaries_twice);
-}
-
-struct alignas(64) line {
-    unsigned char bytes[64]{};
-};
-
-task<bool> overaligned_local(int depth) {
-    line l;
-    co_await this_task::yield();
-    bool const placed = reinterpret_cast<std::uintptr_t>(&l) % alignof(line) == 0;
-    bool below = true;
-    if (depth != 0) {
-        below = co_await overaligned_local(depth - 1);
-    }
-    co_return placed && below;
-}
-
-TEST_CASE("trap: an over-aligned local in a frame") {
-    bool const placed = run(overaligned_local(32), one_worker());
-    if (misplaces_overaligned_locals) {
-        MESSAGE("over-aligned locals were placed ", placed ? "well, by luck" : "wrongly");
-    } else {
-        CHECK(placed);
-    }
 }
 
 // ------------------------------------------------------------------------------------------------ right everywhere
