@@ -137,6 +137,7 @@ bool worker::spin(atomic<bool> const& stop) noexcept {
                 return true;
             }
         }
+        yield_thread();  // to the thread that this one waits for, which may have been put on the same CPU
         if (anything_to_do(stop) || next_deadline_.load(mo_relaxed) <= to_count(shared_.now())) {
             return true;
         }
