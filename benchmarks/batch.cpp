@@ -55,9 +55,7 @@ task<> run_loop(function fn, std::size_t) {
 
 void run(benchmark::State& state, task<> (*how)(function, std::size_t), function fn) {
     runtime rt(bench::with_workers(state));
-    for (auto _ : state) {
-        rt.block_on(how(fn, static_cast<std::size_t>(state.range(1))));
-    }
+    bench::measure_runs(state, rt, [&] { return how(fn, static_cast<std::size_t>(state.range(1))); });
     bench::count(state, "item", items);
 }
 

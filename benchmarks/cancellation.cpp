@@ -110,9 +110,7 @@ task<> await_yields_in_time() {
 
 void run_operations(benchmark::State& state, task<> (*make)()) {
     runtime rt(bench::with_workers(1));
-    for (auto _ : state) {
-        rt.block_on(make());
-    }
+    bench::measure_runs(state, rt, make);
     bench::count(state, "operation", operations);
 }
 
@@ -163,9 +161,7 @@ task<> arm_then_disarm(long count) {
 void timers_10m(benchmark::State& state) {
     constexpr long timers = 1'000'000;
     runtime rt(bench::with_workers(1));
-    for (auto _ : state) {
-        rt.block_on(arm_then_disarm(timers));
-    }
+    bench::measure_runs(state, rt, [] { return arm_then_disarm(timers); });
     bench::count(state, "timer", timers);
 }
 BENCHMARK(timers_10m)->Iterations(10)->Apply(bench::whole_process)->Unit(benchmark::kMillisecond);

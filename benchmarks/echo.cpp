@@ -1,6 +1,7 @@
 // How long does a message of 64 bytes take over TCP to a server in the same runtime and back: over one connection
 // (latency), over many at once (round_trips)?
-// Yardstick: two threads with blocking sockets (threads).
+// Yardsticks: two threads with blocking sockets (threads), and the four system calls of a round trip, one after the
+// other in one thread (system_calls): what the kernel takes of it.
 
 #include <magpie/combinators/gather.hpp>
 #include <magpie/io/tcp.hpp>
@@ -14,10 +15,12 @@
 #include <benchmark/benchmark.h>
 
 #include <array>
+#include <cerrno>
 #include <chrono>
 #include <cstddef>
 #include <ranges>
 #include <span>
+#include <system_error>
 #include <thread>
 #include <vector>
 
@@ -80,9 +83,7 @@ task<> talk(long clients, long round_trips, std::vector<double>* microseconds) {
 
 void round_trips(benchmark::State& state) {
     runtime rt(bench::with_workers(state));
-    for (auto _ : state) {
-        rt.block_on(talk(state.range(1), all_round_trips, nullptr));
-    }
+    bench::measure_runs(state, rt, [&] { return talk(state.range(1), all_round_trips, nullptr); });
     bench::count(state, "round_trip", all_round_trips);
 }
 BENCHMARK(round_trips)
@@ -103,10 +104,28 @@ void latency(benchmark::State& state) {
 }
 BENCHMARK(latency)->Apply(bench::one_and_two_workers)->Unit(benchmark::kMillisecond);
 
-// Sends or receives the whole message; the end of the connection is an error, too.
-template <class F>
-bool whole(F f, int socket, message& buffer, int flags) {
-    return f(socket, buffer.data(), buffer.size(), flags) == static_cast<ssize_t>(buffer.size());
+// The same with bare system calls. The end of the connection is an error, too.
+bool send_to(io::tcp_stream const& stream, message const& buffer) {
+    return ::send(stream.descriptor(), buffer.data(), buffer.size(), MSG_NOSIGNAL) ==
+           static_cast<ssize_t>(buffer.size());
+}
+
+bool receive_from(io::tcp_stream const& stream, message& buffer) {
+    return ::recv(stream.descriptor(), buffer.data(), buffer.size(), MSG_WAITALL) ==
+           static_cast<ssize_t>(buffer.size());
+}
+
+io::tcp_stream connect_to(io::endpoint const& server) {
+    io::tcp_stream stream(io::fd(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0)));
+    if (::connect(stream.descriptor(), server.data(), server.size()) != 0) {
+        throw std::system_error(errno, std::generic_category(), "connect");
+    }
+    stream.set_nodelay(true).value();
+    return stream;
+}
+
+io::tcp_stream accept_from(io::tcp_listener const& listener) {
+    return io::tcp_stream(io::fd(::accept(listener.descriptor(), nullptr, nullptr)));
 }
 
 void threads(benchmark::State& state) {
@@ -115,18 +134,16 @@ void threads(benchmark::State& state) {
     auto const server = listener.local_endpoint().value();
     for (auto _ : state) {
         std::jthread const answering([&] {
-            io::tcp_stream const stream(io::fd(::accept(listener.descriptor(), nullptr, nullptr)));
+            auto const there = accept_from(listener);
             message buffer;
-            while (whole(::recv, stream.descriptor(), buffer, MSG_WAITALL) &&
-                   whole(::send, stream.descriptor(), buffer, MSG_NOSIGNAL)) {
+            while (receive_from(there, buffer) && send_to(there, buffer)) {
             }
         });
-        io::tcp_stream stream(io::fd(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0)));
-        bool fine = ::connect(stream.descriptor(), server.data(), server.size()) == 0;
+        auto const here = connect_to(server);
+        bool fine = true;
         message buffer{};
         for (long i = 0; i < fewer && fine; ++i) {
-            fine = whole(::send, stream.descriptor(), buffer, MSG_NOSIGNAL) &&
-                   whole(::recv, stream.descriptor(), buffer, MSG_WAITALL);
+            fine = send_to(here, buffer) && receive_from(here, buffer);
         }
         if (!fine) {
             state.SkipWithError("the connection failed");
@@ -135,5 +152,22 @@ void threads(benchmark::State& state) {
     bench::count(state, "round_trip", fewer);
 }
 BENCHMARK(threads)->Apply(bench::whole_process)->Unit(benchmark::kMillisecond);
+
+void system_calls(benchmark::State& state) {
+    auto const listener = io::tcp_listener::bind(io::endpoint::loopback_v4(0)).value();
+    auto const here = connect_to(listener.local_endpoint().value());
+    auto const there = accept_from(listener);
+    message buffer{};
+    for (auto _ : state) {
+        bool const fine = send_to(here, buffer) && receive_from(there, buffer) &&  //
+                          send_to(there, buffer) && receive_from(here, buffer);
+        if (!fine) {
+            state.SkipWithError("the connection failed");
+            return;
+        }
+    }
+    bench::count(state, "round_trip", 1);
+}
+BENCHMARK(system_calls)->Apply(bench::whole_process);
 
 } // namespace

@@ -128,16 +128,10 @@ task<> flat(long count) {
 
 // --- the benchmarks ---
 
-// Runs what make() gives, and fails if its value is not `expected`.
 template <class Make>
 void run_to(benchmark::State& state, Make make, long expected, double tasks) {
     runtime rt(bench::with_workers(state));
-    for (auto _ : state) {
-        if (rt.block_on(make()) != expected) {
-            state.SkipWithError("wrong result");
-            return;
-        }
-    }
+    bench::measure_runs(state, rt, make, expected);
     bench::count(state, "task", tasks);
 }
 
@@ -179,9 +173,7 @@ BENCHMARK(queens_12)->Apply(bench::one_and_two_workers)->Unit(benchmark::kMillis
 
 void flat_1m(benchmark::State& state) {
     runtime rt(bench::with_workers(state));
-    for (auto _ : state) {
-        rt.block_on(flat(flat_tasks));
-    }
+    bench::measure_runs(state, rt, [] { return flat(flat_tasks); });
     bench::count(state, "task", flat_tasks);
 }
 BENCHMARK(flat_1m)->Apply(bench::one_and_two_workers)->Unit(benchmark::kMillisecond);

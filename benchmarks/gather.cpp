@@ -73,9 +73,7 @@ task<> gather_sleepers(long count, duration d) {
 template <class Make>
 void run_with(benchmark::State& state, Make make, long count) {
     runtime rt(bench::with_workers(state));
-    for (auto _ : state) {
-        rt.block_on(make(count));
-    }
+    bench::measure_runs(state, rt, [&] { return make(count); });
     bench::count(state, "task", static_cast<double>(count));
 }
 

@@ -53,12 +53,7 @@ magpie::task<long> pass_all(long pairs) {
 
 void queue_10m(benchmark::State& state) {
     magpie::runtime rt(magpie::bench::with_workers(state));
-    for (auto _ : state) {
-        if (rt.block_on(pass_all(state.range(1))) != items) {
-            state.SkipWithError("lost an item");
-            return;
-        }
-    }
+    magpie::bench::measure_runs(state, rt, [&] { return pass_all(state.range(1)); }, items);
     magpie::bench::count(state, "item", items);
 }
 BENCHMARK(queue_10m)

@@ -34,9 +34,7 @@ magpie::task<> all_pass(magpie::semaphore& gate) {
 void semaphore_100_tasks(benchmark::State& state) {
     magpie::runtime rt(magpie::bench::with_workers(state));
     magpie::semaphore gate(at_a_time);
-    for (auto _ : state) {
-        rt.block_on(all_pass(gate));
-    }
+    magpie::bench::measure_runs(state, rt, [&] { return all_pass(gate); });
     magpie::bench::count(state, "passage", passages);
 }
 BENCHMARK(semaphore_100_tasks)->Apply(magpie::bench::one_and_two_workers)->Unit(benchmark::kMillisecond);
