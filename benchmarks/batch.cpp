@@ -2,13 +2,13 @@
 // others run first (yielding)?
 // Yardsticks: gather with the same limit (gather_ready), and a loop of awaits (loop).
 
+#include "support/counters.hpp"
+#include "support/runtimes.hpp"
+
 #include <magpie/combinators/batch.hpp>
 #include <magpie/combinators/gather.hpp>
 #include <magpie/runtime/runtime.hpp>
 #include <magpie/runtime/this_task.hpp>
-
-#include "support/counters.hpp"
-#include "support/runtimes.hpp"
 
 #include <benchmark/benchmark.h>
 
@@ -87,6 +87,10 @@ BENCHMARK(gather_ready)->Apply(limits);
 void loop(benchmark::State& state) {
     run(state, run_loop, ready);
 }
-BENCHMARK(loop)->ArgNames({"workers", "limit"})->Args({1, 1})->Apply(bench::whole_process)->Unit(benchmark::kMillisecond);
+BENCHMARK(loop)
+    ->ArgNames({"workers", "limit"})
+    ->Args({1, 1})
+    ->Apply(bench::whole_process)
+    ->Unit(benchmark::kMillisecond);
 
-} // namespace
+}  // namespace

@@ -1,6 +1,10 @@
-// What does a cancellation cost for each task that ends by it, through one frame or many (by_cancel), and what does a
-// timeout cost an operation that does not need it: one that is ready (timeout_ready), one that waits (timeout_waiting)?
-// Yardsticks: the same tasks ending because what they wait for has come (by_event), and the operations without a timeout.
+// What does a cancellation cost for each task that ends by it, through one frame or many (by_cancel)? What does a
+// timeout cost an operation that does not need it: one that is ready (timeout_ready), one that waits (timeout_waiting),
+// a million that wait at once (timers_10m)?
+// Yardsticks: the same tasks ending because what they wait for has come (by_event), the operations without a timeout.
+
+#include "support/counters.hpp"
+#include "support/runtimes.hpp"
 
 #include <magpie/combinators/event.hpp>
 #include <magpie/combinators/gather.hpp>
@@ -8,9 +12,6 @@
 #include <magpie/runtime/runtime.hpp>
 #include <magpie/runtime/spawn.hpp>
 #include <magpie/runtime/this_task.hpp>
-
-#include "support/counters.hpp"
-#include "support/runtimes.hpp"
 
 #include <benchmark/benchmark.h>
 
@@ -65,7 +66,10 @@ void end_waiting(benchmark::State& state, End end) {
 }
 
 void ends(benchmark::internal::Benchmark* what) {
-    what->ArgNames({"workers", "frames"})->ArgsProduct({{1, 2}, {1, 8}})->UseManualTime()->Unit(benchmark::kMillisecond);
+    what->ArgNames({"workers", "frames"})
+        ->ArgsProduct({{1, 2}, {1, 8}})
+        ->UseManualTime()
+        ->Unit(benchmark::kMillisecond);
 }
 
 void by_cancel(benchmark::State& state) {
@@ -166,4 +170,4 @@ void timers_10m(benchmark::State& state) {
 }
 BENCHMARK(timers_10m)->Iterations(10)->Apply(bench::whole_process)->Unit(benchmark::kMillisecond);
 
-} // namespace
+}  // namespace

@@ -3,14 +3,14 @@
 // Yardsticks: two threads with blocking sockets (threads), and the four system calls of a round trip, one after the
 // other in one thread (system_calls): what the kernel takes of it.
 
+#include "support/counters.hpp"
+#include "support/runtimes.hpp"
+
 #include <magpie/combinators/gather.hpp>
 #include <magpie/io/tcp.hpp>
 #include <magpie/io/transfer.hpp>
 #include <magpie/runtime/runtime.hpp>
 #include <magpie/runtime/spawn.hpp>
-
-#include "support/counters.hpp"
-#include "support/runtimes.hpp"
 
 #include <benchmark/benchmark.h>
 
@@ -136,8 +136,7 @@ void threads(benchmark::State& state) {
         std::jthread const answering([&] {
             auto const there = accept_from(listener);
             message buffer;
-            while (receive_from(there, buffer) && send_to(there, buffer)) {
-            }
+            while (receive_from(there, buffer) && send_to(there, buffer)) {}
         });
         auto const here = connect_to(server);
         bool fine = true;
@@ -170,4 +169,4 @@ void system_calls(benchmark::State& state) {
 }
 BENCHMARK(system_calls)->Apply(bench::whole_process);
 
-} // namespace
+}  // namespace

@@ -1,12 +1,12 @@
 // What do a fork and its join cost: two at a time (fib), ten (skynet), as many as fit (queens), all at once (flat)?
 // Yardsticks: the same recursion by plain calls (fib_function), and by coroutines that await each other (fib_inline).
 
+#include "support/counters.hpp"
+#include "support/runtimes.hpp"
+
 #include <magpie/combinators/gather.hpp>
 #include <magpie/runtime/runtime.hpp>
 #include <magpie/runtime/task.hpp>
-
-#include "support/counters.hpp"
-#include "support/runtimes.hpp"
 
 #include <benchmark/benchmark.h>
 
@@ -178,4 +178,4 @@ void flat_1m(benchmark::State& state) {
 }
 BENCHMARK(flat_1m)->Apply(bench::one_and_two_workers)->Unit(benchmark::kMillisecond);
 
-} // namespace
+}  // namespace

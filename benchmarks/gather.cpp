@@ -1,14 +1,14 @@
-// What does a gather cost for each of many tasks: that end at once, that were spawned, that sleep, that are cancelled in
-// their sleep?
+// What does a gather cost for each of many tasks: that end at once, that were spawned, that sleep, that are cancelled
+// in their sleep?
 // Yardstick: awaiting the same tasks one after the other (one_by_one).
+
+#include "support/counters.hpp"
+#include "support/runtimes.hpp"
 
 #include <magpie/combinators/gather.hpp>
 #include <magpie/runtime/runtime.hpp>
 #include <magpie/runtime/sleep.hpp>
 #include <magpie/runtime/spawn.hpp>
-
-#include "support/counters.hpp"
-#include "support/runtimes.hpp"
 
 #include <benchmark/benchmark.h>
 
@@ -126,4 +126,4 @@ BENCHMARK(cancelled_sleepers)
     ->Iterations(2)
     ->Unit(benchmark::kMillisecond);
 
-} // namespace
+}  // namespace

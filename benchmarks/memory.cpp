@@ -1,14 +1,14 @@
-// How much memory do tasks take: each of many that sleep (bytes_per_task), and at the worst moment a whole run (peak_mb,
-// with the program itself and one iteration in a process of its own)?
+// How much memory do tasks take: each of many that sleep (bytes_per_task), and a whole run at its worst moment, the
+// program itself included (peak_mb)? Each is measured in a process of its own.
 // Yardstick: a program that only has a runtime (peak_nothing).
+
+#include "support/process.hpp"
+#include "support/runtimes.hpp"
 
 #include <magpie/combinators/gather.hpp>
 #include <magpie/runtime/runtime.hpp>
 #include <magpie/runtime/sleep.hpp>
 #include <magpie/runtime/spawn.hpp>
-
-#include "support/process.hpp"
-#include "support/runtimes.hpp"
 
 #include <benchmark/benchmark.h>
 
@@ -138,4 +138,4 @@ void peak_flat_1m(benchmark::State& state) {
 }
 BENCHMARK(peak_flat_1m)->Apply(peak_of);
 
-} // namespace
+}  // namespace

@@ -1,12 +1,12 @@
 // What does it cost 100 tasks to take turns at one mutex?
 // Yardstick: as many turns of as many threads as there are workers at a std::mutex (threads).
 
+#include "support/counters.hpp"
+#include "support/runtimes.hpp"
+
 #include <magpie/combinators/gather.hpp>
 #include <magpie/combinators/mutex.hpp>
 #include <magpie/runtime/runtime.hpp>
-
-#include "support/counters.hpp"
-#include "support/runtimes.hpp"
 
 #include <benchmark/benchmark.h>
 
@@ -60,6 +60,11 @@ void threads(benchmark::State& state) {
     }
     magpie::bench::count(state, "turn", turns);
 }
-BENCHMARK(threads)->ArgName("threads")->Arg(1)->Arg(2)->Apply(magpie::bench::whole_process)->Unit(benchmark::kMillisecond);
+BENCHMARK(threads)
+    ->ArgName("threads")
+    ->Arg(1)
+    ->Arg(2)
+    ->Apply(magpie::bench::whole_process)
+    ->Unit(benchmark::kMillisecond);
 
-} // namespace
+}  // namespace

@@ -1,14 +1,14 @@
-// What does it cost two tasks to hand a token to and fro, through two queues or two events: with one worker (same), with
-// two that may share the tasks as they like (free), with each task pinned to a worker of its own (apart)?
+// What does it cost two tasks to hand a token to and fro, through two queues or two events: with one worker (same),
+// with two that may share the tasks as they like (free), with each task pinned to a worker of its own (apart)?
 // Yardstick: two threads that wait for each other at an atomic (threads).
+
+#include "support/counters.hpp"
+#include "support/runtimes.hpp"
 
 #include <magpie/combinators/event.hpp>
 #include <magpie/combinators/queue.hpp>
 #include <magpie/runtime/runtime.hpp>
 #include <magpie/runtime/spawn.hpp>
-
-#include "support/counters.hpp"
-#include "support/runtimes.hpp"
 
 #include <benchmark/benchmark.h>
 
@@ -137,4 +137,4 @@ void threads(benchmark::State& state) {
 }
 BENCHMARK(threads)->Apply(bench::whole_process)->Unit(benchmark::kMillisecond);
 
-} // namespace
+}  // namespace

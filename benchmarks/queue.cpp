@@ -1,12 +1,12 @@
 // What does it cost to bring an item from one task to another through a bounded queue?
 // Yardstick: a std::deque between two threads, with a std::mutex and two condition variables (threads).
 
+#include "support/counters.hpp"
+#include "support/runtimes.hpp"
+
 #include <magpie/combinators/gather.hpp>
 #include <magpie/combinators/queue.hpp>
 #include <magpie/runtime/runtime.hpp>
-
-#include "support/counters.hpp"
-#include "support/runtimes.hpp"
 
 #include <benchmark/benchmark.h>
 
@@ -103,4 +103,4 @@ void threads(benchmark::State& state) {
 }
 BENCHMARK(threads)->Apply(magpie::bench::whole_process)->Unit(benchmark::kMillisecond);
 
-} // namespace
+}  // namespace

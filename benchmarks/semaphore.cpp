@@ -1,12 +1,12 @@
 // What does it cost 100 tasks to pass a semaphore that lets four in at a time?
 // Yardstick: as many passages of as many threads as there are workers at a std::counting_semaphore (threads).
 
+#include "support/counters.hpp"
+#include "support/runtimes.hpp"
+
 #include <magpie/combinators/gather.hpp>
 #include <magpie/combinators/semaphore.hpp>
 #include <magpie/runtime/runtime.hpp>
-
-#include "support/counters.hpp"
-#include "support/runtimes.hpp"
 
 #include <benchmark/benchmark.h>
 
@@ -54,6 +54,11 @@ void threads(benchmark::State& state) {
     }
     magpie::bench::count(state, "passage", passages);
 }
-BENCHMARK(threads)->ArgName("threads")->Arg(1)->Arg(2)->Apply(magpie::bench::whole_process)->Unit(benchmark::kMillisecond);
+BENCHMARK(threads)
+    ->ArgName("threads")
+    ->Arg(1)
+    ->Arg(2)
+    ->Apply(magpie::bench::whole_process)
+    ->Unit(benchmark::kMillisecond);
 
-} // namespace
+}  // namespace

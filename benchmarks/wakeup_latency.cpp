@@ -3,12 +3,12 @@
 // nothing to do (doing_nothing), or only one task that computes (one_busy)?
 // Yardstick: the same hand-over to a thread that waits at an atomic (thread).
 
-#include <magpie/runtime/runtime.hpp>
-#include <magpie/runtime/task.hpp>
-
 #include "support/counters.hpp"
 #include "support/process.hpp"
 #include "support/runtimes.hpp"
+
+#include <magpie/runtime/runtime.hpp>
+#include <magpie/runtime/task.hpp>
 
 #include <benchmark/benchmark.h>
 
@@ -130,4 +130,4 @@ void one_busy(benchmark::State& state) {
 }
 BENCHMARK(one_busy)->Iterations(1)->UseRealTime()->Unit(benchmark::kMillisecond);
 
-} // namespace
+}  // namespace

@@ -29,4 +29,4 @@ inline void count_latencies(benchmark::State& state, std::vector<double>& micros
     state.counters["p99_us"] = percentile(microseconds, 99);
 }
 
-} // namespace magpie::bench
+}  // namespace magpie::bench

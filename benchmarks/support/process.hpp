@@ -37,7 +37,9 @@ inline double peak_bytes() {
 inline double cpu_seconds() {
     rusage used{};
     getrusage(RUSAGE_SELF, &used);
-    auto const seconds = [](timeval const& t) { return static_cast<double>(t.tv_sec) + static_cast<double>(t.tv_usec) * 1e-6; };
+    auto const seconds = [](timeval const& t) {
+        return static_cast<double>(t.tv_sec) + static_cast<double>(t.tv_usec) * 1e-6;
+    };
     return seconds(used.ru_utime) + seconds(used.ru_stime);
 }
 
@@ -71,4 +73,4 @@ auto in_child(F f) {
     return value;
 }
 
-} // namespace magpie::bench
+}  // namespace magpie::bench

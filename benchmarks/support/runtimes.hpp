@@ -18,8 +18,8 @@ inline config with_workers(benchmark::State const& state) {
     return with_workers(static_cast<unsigned>(state.range(0)));
 }
 
-// Runs what make() gives, once as a rehearsal, so that memory which the system has to hand out first does not count, and
-// then again and again. An error if it ever gives another value than `expected`.
+// Runs what make() gives, once as a rehearsal, so that memory which the system has to hand out first does not count,
+// and then again and again. An error if it ever gives another value than `expected`.
 template <class Make, class T>
 void measure_runs(benchmark::State& state, runtime& rt, Make make, T const& expected) {
     bool right = rt.block_on(make()) == expected;
@@ -50,4 +50,4 @@ inline void one_and_two_workers(benchmark::internal::Benchmark* what) {
     what->ArgName("workers")->Arg(1)->Arg(2)->Apply(whole_process);
 }
 
-} // namespace magpie::bench
+}  // namespace magpie::bench
