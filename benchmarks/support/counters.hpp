@@ -23,10 +23,10 @@ inline double percentile(std::vector<double>& values, unsigned percent) {
     return *at;
 }
 
-// Latencies in microseconds, as counters.
-inline void count_latencies(benchmark::State& state, std::vector<double>& microseconds) {
-    state.counters["p50_us"] = percentile(microseconds, 50);
-    state.counters["p99_us"] = percentile(microseconds, 99);
+// Latencies in microseconds, as counters "<what>p50_us" and "<what>p99_us".
+inline void count_latencies(benchmark::State& state, std::vector<double>& microseconds, std::string const& what = {}) {
+    state.counters[what + "p50_us"] = percentile(microseconds, 50);
+    state.counters[what + "p99_us"] = percentile(microseconds, 99);
 }
 
 }  // namespace magpie::bench
