@@ -19,7 +19,7 @@ namespace {
 
 using namespace magpie;
 
-constexpr long rounds = 100'000;
+constexpr long rounds = 20'000;
 
 // One end of a pair of queues.
 class by_queue {
