@@ -1,10 +1,11 @@
 // What does it cost to spawn a task from a task and to join it through its handle?
 // Yardsticks: a bare call through a coroutine frame (await_inline), and a thread that is made and joined (thread).
 
+#include "support/counters.hpp"
+#include "support/runtimes.hpp"
+
 #include <magpie/runtime/runtime.hpp>
 #include <magpie/runtime/spawn.hpp>
-
-#include "support/runtimes.hpp"
 
 #include <benchmark/benchmark.h>
 
@@ -37,29 +38,32 @@ task<> await_each(long count) {
 }
 
 void spawn_and_join(benchmark::State& state) {
-    runtime rt(bench::with_workers(static_cast<unsigned>(state.range(0))));
+    runtime rt(bench::with_workers(state));
     for (auto _ : state) {
         rt.block_on(spawn_all_then_join(state.range(1)));
     }
-    state.SetItemsProcessed(state.iterations() * state.range(1));
+    bench::count(state, "task", static_cast<double>(state.range(1)));
 }
-BENCHMARK(spawn_and_join)->ArgNames({"workers", "tasks"})->ArgsProduct({{1, 2}, {1000, 100'000}})->UseRealTime();
+BENCHMARK(spawn_and_join)
+    ->ArgNames({"workers", "tasks"})
+    ->ArgsProduct({{1, 2}, {1000, 100'000}})
+    ->Apply(bench::whole_process);
 
 void await_inline(benchmark::State& state) {
     runtime rt(bench::with_workers(1));
     for (auto _ : state) {
         rt.block_on(await_each(state.range(0)));
     }
-    state.SetItemsProcessed(state.iterations() * state.range(0));
+    bench::count(state, "task", static_cast<double>(state.range(0)));
 }
-BENCHMARK(await_inline)->ArgName("tasks")->Arg(100'000)->UseRealTime();
+BENCHMARK(await_inline)->ArgName("tasks")->Arg(100'000)->Apply(bench::whole_process);
 
 void thread(benchmark::State& state) {
     for (auto _ : state) {
         std::thread([] {}).join();
     }
-    state.SetItemsProcessed(state.iterations());
+    bench::count(state, "thread", 1);
 }
-BENCHMARK(thread)->UseRealTime();
+BENCHMARK(thread)->Apply(bench::whole_process);
 
-} // namespace
+}  // namespace

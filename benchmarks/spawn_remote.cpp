@@ -2,10 +2,11 @@
 // (idle), and while they are busy with yielding tasks (busy)?
 // Yardstick: the same hand-over to a thread that waits on a condition variable (condition_variable).
 
+#include "support/counters.hpp"
+#include "support/runtimes.hpp"
+
 #include <magpie/runtime/runtime.hpp>
 #include <magpie/runtime/sleep.hpp>
-
-#include "support/runtimes.hpp"
 
 #include <benchmark/benchmark.h>
 
@@ -28,13 +29,13 @@ task<> yield_until_cancelled() {
 }
 
 void spawn_remote_idle(benchmark::State& state) {
-    runtime rt(bench::with_workers(static_cast<unsigned>(state.range(0))));
+    runtime rt(bench::with_workers(state));
     for (auto _ : state) {
         rt.block_on(nothing());
     }
-    state.SetItemsProcessed(state.iterations());
+    bench::count(state, "task", 1);
 }
-BENCHMARK(spawn_remote_idle)->ArgName("workers")->Arg(1)->Arg(2)->UseRealTime();
+BENCHMARK(spawn_remote_idle)->ArgName("workers")->Arg(1)->Arg(2)->Apply(bench::whole_process);
 
 void spawn_remote_busy(benchmark::State& state) {
     auto const workers = static_cast<unsigned>(state.range(0));
@@ -45,9 +46,9 @@ void spawn_remote_busy(benchmark::State& state) {
     for (auto _ : state) {
         rt.block_on(nothing());
     }
-    state.SetItemsProcessed(state.iterations());
+    bench::count(state, "task", 1);
 }
-BENCHMARK(spawn_remote_busy)->ArgName("workers")->Arg(1)->Arg(2)->UseRealTime();
+BENCHMARK(spawn_remote_busy)->ArgName("workers")->Arg(1)->Arg(2)->Apply(bench::whole_process);
 
 void condition_variable(benchmark::State& state) {
     std::mutex mutex;
@@ -76,8 +77,8 @@ void condition_variable(benchmark::State& state) {
         changed.notify_one();
     }
     other.join();
-    state.SetItemsProcessed(state.iterations());
+    bench::count(state, "hand_over", 1);
 }
-BENCHMARK(condition_variable)->UseRealTime();
+BENCHMARK(condition_variable)->Apply(bench::whole_process);
 
-} // namespace
+}  // namespace

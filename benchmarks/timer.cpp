@@ -1,11 +1,12 @@
 // What does it cost to arm a timer and to take it back, and what per task when many sleep at once?
 // Yardstick: reading the clock (clock), which nobody who sets a deadline can do without.
 
+#include "support/counters.hpp"
+#include "support/runtimes.hpp"
+
 #include <magpie/runtime/clock.hpp>
 #include <magpie/runtime/runtime.hpp>
 #include <magpie/runtime/sleep.hpp>
-
-#include "support/runtimes.hpp"
 
 #include <benchmark/benchmark.h>
 
@@ -50,25 +51,25 @@ void cancelled(benchmark::State& state) {
     for (auto _ : state) {
         rt.block_on(arm_and_cancel(state.range(0)));
     }
-    state.SetItemsProcessed(state.iterations() * state.range(0));
+    bench::count(state, "timer", static_cast<double>(state.range(0)));
 }
-BENCHMARK(cancelled)->ArgName("tasks")->Arg(10'000)->UseRealTime();
+BENCHMARK(cancelled)->ArgName("tasks")->Arg(10'000)->Apply(bench::whole_process);
 
 void expired(benchmark::State& state) {
-    runtime rt(bench::with_workers(static_cast<unsigned>(state.range(0))));
+    runtime rt(bench::with_workers(state));
     for (auto _ : state) {
         rt.block_on(sleep_together(state.range(1)));
     }
-    state.SetItemsProcessed(state.iterations() * state.range(1));
+    bench::count(state, "timer", static_cast<double>(state.range(1)));
 }
-BENCHMARK(expired)->ArgNames({"workers", "tasks"})->ArgsProduct({{1, 2}, {1000, 100'000}})->UseRealTime();
+BENCHMARK(expired)->ArgNames({"workers", "tasks"})->ArgsProduct({{1, 2}, {1000, 100'000}})->Apply(bench::whole_process);
 
 void clock(benchmark::State& state) {
     for (auto _ : state) {
         benchmark::DoNotOptimize(now());
     }
-    state.SetItemsProcessed(state.iterations());
+    bench::count(state, "call", 1);
 }
-BENCHMARK(clock)->UseRealTime();
+BENCHMARK(clock)->Apply(bench::whole_process);
 
-} // namespace
+}  // namespace

@@ -1,16 +1,17 @@
 // What does it cost a task to go to the back of the queue and to come back?
 // Yardsticks: a co_await that does not suspend (ready), and sched_yield() (thread).
 
+#include "support/counters.hpp"
+#include "support/runtimes.hpp"
+
 #include <magpie/runtime/runtime.hpp>
 #include <magpie/runtime/this_task.hpp>
 
-#include "support/runtimes.hpp"
-
 #include <benchmark/benchmark.h>
 
-#include <sched.h>
-
 #include <vector>
+
+#include <sched.h>
 
 namespace {
 
@@ -41,29 +42,29 @@ task<> ready_often(long count) {
 constexpr long yields = 1'000'000;
 
 void yielding(benchmark::State& state) {
-    runtime rt(bench::with_workers(static_cast<unsigned>(state.range(0))));
+    runtime rt(bench::with_workers(state));
     for (auto _ : state) {
         rt.block_on(yield_in(state.range(1), yields));
     }
-    state.SetItemsProcessed(state.iterations() * yields);
+    bench::count(state, "yield", yields);
 }
-BENCHMARK(yielding)->ArgNames({"workers", "tasks"})->ArgsProduct({{1, 2}, {1, 2, 100}})->UseRealTime();
+BENCHMARK(yielding)->ArgNames({"workers", "tasks"})->ArgsProduct({{1, 2}, {1, 2, 100}})->Apply(bench::whole_process);
 
 void ready(benchmark::State& state) {
     runtime rt(bench::with_workers(1));
     for (auto _ : state) {
         rt.block_on(ready_often(yields));
     }
-    state.SetItemsProcessed(state.iterations() * yields);
+    bench::count(state, "await", yields);
 }
-BENCHMARK(ready)->UseRealTime();
+BENCHMARK(ready)->Apply(bench::whole_process);
 
 void thread(benchmark::State& state) {
     for (auto _ : state) {
         sched_yield();
     }
-    state.SetItemsProcessed(state.iterations());
+    bench::count(state, "call", 1);
 }
-BENCHMARK(thread)->UseRealTime();
+BENCHMARK(thread)->Apply(bench::whole_process);
 
-} // namespace
+}  // namespace
