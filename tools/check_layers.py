@@ -85,6 +85,7 @@ TESTED_WITH = {
     "combinators/detail/wait_list.hpp": "event",
     "combinators/policy.hpp": "gather",
     "combinators/progress.hpp": "batch",
+    "runtime/detail/future_state.hpp": "future",
 }
 
 INCLUDE = re.compile(r'^[ \t]*#[ \t]*include[ \t]*([<"])([^>"]+)[>"]', re.MULTILINE)
