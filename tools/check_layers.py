@@ -86,6 +86,7 @@ TESTED_WITH = {
     "combinators/policy.hpp": "gather",
     "combinators/progress.hpp": "batch",
     "runtime/detail/future_state.hpp": "future",
+    "runtime/detail/task_locals.hpp": "task_local",
 }
 
 INCLUDE = re.compile(r'^[ \t]*#[ \t]*include[ \t]*([<"])([^>"]+)[>"]', re.MULTILINE)
