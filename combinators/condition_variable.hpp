@@ -87,24 +87,21 @@ public:
     ~condition_variable();
 
     // Lets the guard's mutex go, waits until somebody notifies, and takes the mutex again: the guard holds it whenever
-    // this returns or throws, and must stay where it is meanwhile. Throws usage_error if the guard holds no mutex.
+    // this returns or throws; it must not be moved or unlocked meanwhile. Throws usage_error if the guard holds no mutex.
     //
     // Ask again for what you wait for, or give a predicate: it may have changed before the mutex came back, and a task
     // may be notified without a reason.
     //
     // Cancelling ends the wait; the mutex is taken again first, which cannot be cancelled, and a notification that
     // had chosen this task goes to the next one. Once the task has the mutex wait() returns, and a request stays pending.
-    condition_wait_awaitable wait(mutex_guard& guard) { return {*this, detail::mutex_held_by(guard)}; }
+    condition_wait_awaitable wait(mutex_guard const& guard) { return {*this, detail::mutex_held_by(guard)}; }
 
     // Waits until pred(args...) is true; it is called with the mutex held only. Does not wait at all if it is true
     // already. What it throws passes on. `pred` and `args` are moved into the wait; otherwise as above.
     template <class Pred, class... Args>
         requires std::predicate<Pred&, Args&...>
-    task<> wait(mutex_guard& guard, Pred pred, Args... args) {
-        mutex& held = detail::mutex_held_by(guard);
-        while (!std::invoke(pred, args...)) {
-            co_await condition_wait_awaitable(*this, held);
-        }
+    task<> wait(mutex_guard const& guard, Pred pred, Args... args) {
+        return wait_until(detail::mutex_held_by(guard), std::move(pred), std::move(args)...);
     }
 
     // Notifies the task that waits longest; nothing happens, and nothing is remembered, if nobody waits. It goes on
@@ -120,6 +117,12 @@ public:
 private:
     friend detail::condition_awaiter;
 
+    template <class Pred, class... Args>
+    task<> wait_until(mutex& held, Pred pred, Args... args) {
+        while (!std::invoke(pred, args...)) {
+            co_await condition_wait_awaitable(*this, held);
+        }
+    }
     void notify(std::size_t most, detail::condition_awaiter::notice why) noexcept;
 
     mutable detail::locked_word word_;  // the lock, and nothing else
