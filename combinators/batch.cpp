@@ -3,6 +3,7 @@
 #include <magpie/runtime/clock.hpp>
 #include <magpie/runtime/detail/assert.hpp>
 #include <magpie/runtime/detail/current.hpp>
+#include <magpie/runtime/detail/task_locals.hpp>
 #include <magpie/runtime/errors.hpp>
 
 #include <algorithm>
@@ -105,6 +106,7 @@ void batch_core::start(batch_slot::record& attempt, std::coroutine_handle<> fram
     attempt.parent = &parent_;
     attempt.home = parent_.pinned ? parent_.home : current_worker();
     attempt.pinned = parent_.pinned;
+    share_locals(parent_, attempt);
     schedule(attempt);
 }
 

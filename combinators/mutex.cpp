@@ -21,7 +21,7 @@ void mutex::unlock() {
 // Somebody waits, or the lock bit was set: the mutex goes to the first in the list, if it is still there.
 void mutex::hand_on() noexcept {
     (void)word_.lock();
-    auto* const next = static_cast<detail::mutex_awaiter*>(waiters_.pop_front());
+    auto* const next = static_cast<detail::mutex_waiter*>(waiters_.pop_front());
     if (next == nullptr) {
         word_.unlock(unlocked);
         return;
@@ -34,6 +34,18 @@ void mutex::hand_on() noexcept {
 void mutex::forget_owner() noexcept {
     std::uint64_t const seen = word_.lock();
     word_.unlock(unknown_owner | (seen & waiting_bit));
+}
+
+bool mutex::own_or_link(detail::mutex_waiter& by) noexcept {
+    std::uint64_t const seen = word_.lock();
+    if ((seen & ~waiting_bit) == unlocked) {
+        by.owned_ = true;
+        word_.unlock(owner_word(by.context));
+        return true;
+    }
+    waiters_.push_back(&by);
+    word_.unlock(seen | waiting_bit);
+    return false;
 }
 
 std::size_t mutex::waiting() const noexcept {

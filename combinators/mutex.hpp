@@ -17,9 +17,24 @@ class mutex_guard;
 
 namespace detail {
 
-class mutex_awaiter final : public listed_waiter {
+class condition_awaiter;
+
+// A task that is to have a mutex: in lock(), and at the end of condition_variable::wait().
+class mutex_waiter : public listed_waiter {
+protected:
+    mutex_waiter(char const* what, mutex& m) noexcept : listed_waiter(what), mutex_(&m) {}
+    ~mutex_waiter() = default;
+
+    mutex* mutex_;
+    bool owned_ = false;  // written under the mutex's lock while the task waits
+
+private:
+    friend mutex;
+};
+
+class mutex_awaiter final : public mutex_waiter {
 public:
-    explicit mutex_awaiter(mutex& m) noexcept : listed_waiter("mutex"), mutex_(&m) {}
+    explicit mutex_awaiter(mutex& m) noexcept : mutex_waiter("mutex", m) {}
 
     bool await_ready() noexcept;
     template <runnable_promise Promise>
@@ -30,14 +45,9 @@ public:
     [[nodiscard]] mutex_guard await_resume();
 
 private:
-    friend mutex;
-
     // True: the task is suspended. False: it has the lock, or a request is pending.
     bool wait();
     bool try_cancel() noexcept override;
-
-    mutex* mutex_;
-    bool owned_ = false;
 };
 
 } // namespace detail
@@ -110,6 +120,7 @@ public:
 private:
     friend mutex_guard;
     friend detail::mutex_awaiter;
+    friend detail::condition_awaiter;
 
     //   the word:  | owner: address of its task_context / 8, or unknown_owner | waiting 1 | lock 1 |
     //
@@ -134,6 +145,9 @@ private:
     }
     void hand_on() noexcept;
     void forget_owner() noexcept;
+    // For a suspended task that must have the mutex. True: it has it now, and the caller ends its wait. False: it is
+    // linked, and whoever hands the mutex to it does.
+    [[nodiscard]] bool own_or_link(detail::mutex_waiter& by) noexcept;
 
     mutable detail::locked_word word_;
     detail::wait_list waiters_;

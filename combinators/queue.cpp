@@ -3,9 +3,8 @@
 #include <magpie/runtime/detail/assert.hpp>
 #include <magpie/runtime/detail/current.hpp>
 #include <magpie/runtime/detail/spawn.hpp>
+#include <magpie/runtime/detail/thread_gate.hpp>
 #include <magpie/runtime/errors.hpp>
-
-#include <semaphore.h>
 
 #include <mutex>
 #include <utility>
@@ -207,13 +206,8 @@ queue_node* queue_core::close(bool discard) noexcept {
         discarding_ = discarding_ || discard;
         end_all(putters_, end::closed, over);
         if (discard) {
-            std::size_t const n = std::exchange(count_, 0);
-            for (std::size_t i = 0; i < n; ++i) {
-                queue_node& item = order_.take();
-                item.next = discarded;
-                discarded = &item;
-            }
-            if (n != 0) {
+            discarded = order_.take_all();
+            if (std::size_t const n = std::exchange(count_, 0); n != 0) {
                 finish_unfinished(n, over);
             }
         }
@@ -323,22 +317,13 @@ namespace {
 
 class foreign_place final : public queue_place {
 public:
-    explicit foreign_place(queue_node* to_put) noexcept : queue_place(to_put) {
-        sem_init(&over_, 0, 0);
-        outside = &scope_;
-    }
-    ~foreign_place() { sem_destroy(&over_); }
-
-    // The destructor may follow at once: sem_post() touches nothing after it has let a waiter through.
-    void block() noexcept {
-        while (sem_wait(&over_) != 0) {  // EINTR
-        }
-    }
+    explicit foreign_place(queue_node* to_put) noexcept : queue_place(to_put) { outside = &scope_; }
+    void block() noexcept { over_.pass(); }
 
 private:
-    void ended() noexcept override { sem_post(&over_); }
+    void ended() noexcept override { over_.open(); }
 
-    sem_t over_;
+    thread_gate over_;
     std::optional<outside_work_scope> scope_;
 };
 

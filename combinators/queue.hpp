@@ -5,6 +5,7 @@
 
 #include <concepts>
 #include <cstddef>
+#include <memory>
 #include <optional>
 #include <type_traits>
 #include <utility>
@@ -12,12 +13,12 @@
 namespace magpie {
 
 // What put() gives: awaiting it puts the item. Holds the item until it is in; it dies with this otherwise.
-template <class T>
+template <class Item>
 class [[nodiscard("co_await it")]] queue_put_awaitable {
     class awaiter final : public detail::queue_put_waiter {
     public:
-        awaiter(detail::queue_core& at, detail::queue_item<T>* to_put) noexcept : queue_put_waiter(at, to_put) {}
-        ~awaiter() { detail::own_item<T>(this->item); }
+        awaiter(detail::queue_core& at, Item* to_put) noexcept : queue_put_waiter(at, to_put) {}
+        ~awaiter() { detail::own_item<Item>(this->item); }
         void await_resume() const {
             if (!this->check()) {
                 detail::throw_queue_closed();
@@ -26,32 +27,32 @@ class [[nodiscard("co_await it")]] queue_put_awaitable {
     };
 
 public:
-    queue_put_awaitable(detail::queue_core& at, detail::queue_item_ptr<T> item) noexcept
+    queue_put_awaitable(detail::queue_core& at, std::unique_ptr<Item> item) noexcept
         : at_(&at), item_(std::move(item)) {}
     awaiter operator co_await() && noexcept { return awaiter(*at_, item_.release()); }
 
 private:
     detail::queue_core* at_;
-    detail::queue_item_ptr<T> item_;
+    std::unique_ptr<Item> item_;
 };
 
 // What get() gives (Result = T: throws queue_closed) and next() (Result = std::optional<T>: nullopt).
-template <class T, class Result>
+template <class Item, class Result>
 class [[nodiscard("co_await it")]] queue_get_awaitable {
     class awaiter final : public detail::queue_get_waiter {
     public:
         explicit awaiter(detail::queue_core& at) noexcept : queue_get_waiter(at) {}
-        ~awaiter() { detail::own_item<T>(this->item); }
+        ~awaiter() { detail::own_item<Item>(this->item); }
         Result await_resume() {
             bool const open = this->check();
-            if constexpr (std::same_as<Result, std::optional<T>>) {
+            if constexpr (!std::same_as<Result, typename Item::value_type>) {
                 if (!open) {
                     return std::nullopt;
                 }
             } else if (!open) {
                 detail::throw_queue_closed();
             }
-            auto const got = detail::own_item<T>(std::exchange(this->item, nullptr));
+            auto const got = detail::own_item<Item>(std::exchange(this->item, nullptr));
             return Result(std::move(got->value));
         }
     };
@@ -73,7 +74,8 @@ private:
     detail::queue_core* at_;
 };
 
-// What all queues have in common; Order decides which item leaves first. Use queue<T>.
+// What all queues have in common; Order decides which item leaves first. Use queue<T>, lifo_queue<T> or
+// priority_queue<T, Compare>.
 //
 // Carries items between tasks, and between tasks and foreign threads. Getters are served first come, first served, and
 // so are putters; an item for which somebody waits is handed over at once, and nobody overtakes. With a capacity, put()
@@ -86,6 +88,7 @@ private:
 template <class T, class Order>
 class basic_queue {
     static_assert(std::is_object_v<T> && std::move_constructible<T>, "a queue carries objects that can be moved");
+    using item_type = detail::queue_item<T, typename Order::node>;
 
 public:
     using value_type = T;
@@ -96,13 +99,23 @@ public:
     basic_queue& operator=(basic_queue const&) = delete;
     ~basic_queue() { destroy(core_.close(true)); }
 
+protected:
+    // For an order that has to be made from something.
+    template <class... OrderArgs>
+    explicit basic_queue(std::in_place_t, std::size_t capacity, OrderArgs&&... args)
+        : order_(std::forward<OrderArgs>(args)...), core_(capacity, order_) {}
+
+public:
+
     // Puts the item, which is moved in now; waits for room. Throws queue_closed when, or as soon as, the queue is closed.
-    queue_put_awaitable<T> put(T item) { return {core_, make(std::move(item))}; }
+    queue_put_awaitable<item_type> put(T item) { return {core_, make(std::move(item))}; }
     // The next item; waits for one. Throws queue_closed when the queue is closed and empty.
-    queue_get_awaitable<T, T> get() noexcept { return queue_get_awaitable<T, T>(core_); }
+    queue_get_awaitable<item_type, T> get() noexcept { return queue_get_awaitable<item_type, T>(core_); }
     // The next item; waits for one. std::nullopt when the queue is closed and empty:
     //     while (auto item = co_await q.next()) use(*item);
-    queue_get_awaitable<T, std::optional<T>> next() noexcept { return queue_get_awaitable<T, std::optional<T>>(core_); }
+    queue_get_awaitable<item_type, std::optional<T>> next() noexcept {
+        return queue_get_awaitable<item_type, std::optional<T>>(core_);
+    }
 
     // False, and the item is untouched: there is no room, somebody waits for it, or the queue is closed. If T's
     // constructor throws, the queue is as it was.
@@ -116,14 +129,14 @@ public:
     std::optional<T> try_get() {
         getting_now place;
         core_.get(place, detail::queue_core::wait_policy::never, nullptr);
-        auto const item = detail::own_item<T>(place.item);
+        auto const item = detail::own_item<item_type>(place.item);
         return item == nullptr ? std::nullopt : std::optional<T>(std::move(item->value));
     }
 
     // As put() and get(), for threads that are no workers: they block. On a worker they throw usage_error. While a
     // thread is blocked here the simulated clock of the runtime whose tasks use the queue stands still.
     void blocking_put(T item) {
-        detail::queue_item_ptr<T> made = make(std::move(item));
+        std::unique_ptr<item_type> made = make(std::move(item));
         detail::queue_node* node = made.get();
         if (!detail::block_on_put(core_, node)) {
             detail::throw_queue_closed();
@@ -135,7 +148,7 @@ public:
         if (!detail::block_on_get(core_, node)) {
             detail::throw_queue_closed();
         }
-        return T(std::move(detail::own_item<T>(node)->value));
+        return T(std::move(detail::own_item<item_type>(node)->value));
     }
 
     // No more items: put() throws, try_put() gives false, who waits to put gets queue_closed. The items that are in can
@@ -175,12 +188,12 @@ private:
     };
 
     template <class U>
-    static detail::queue_item_ptr<T> make(U&& item) {
-        return detail::queue_item_ptr<T>(new detail::queue_item<T>(std::forward<U>(item)));
+    static std::unique_ptr<item_type> make(U&& item) {
+        return std::unique_ptr<item_type>(new item_type(std::forward<U>(item)));
     }
     static void destroy(detail::queue_node* first) noexcept {
         while (first != nullptr) {
-            detail::own_item<T>(std::exchange(first, first->next));
+            detail::own_item<item_type>(std::exchange(first, first->next));
         }
     }
 
@@ -189,7 +202,7 @@ private:
         if (!core_.reserve()) {
             return false;
         }
-        detail::queue_item_ptr<T> made;
+        std::unique_ptr<item_type> made;
         try {
             made = make(std::forward<U>(item));
         } catch (...) {

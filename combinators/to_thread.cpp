@@ -33,6 +33,7 @@ void thread_waiter::run() noexcept {
     inject_point();
     // Relaxed: the pool's queue has handed over the frame; the exchange only decides.
     if (state_.compare_exchange_strong(expected, state::running, mo_relaxed)) {
+        foreign_locals_scope const as_task(context->locals);  // the task waits, and changes nothing
         call();
     }
     wake();
@@ -67,6 +68,7 @@ void abandoned_call::run() noexcept {
         wanted = !abandoned_;
     }
     if (wanted) {
+        foreign_locals_scope const as_task(locals_.get());
         call();
     }
     waiter* task = nullptr;
@@ -96,6 +98,7 @@ bool abandoning_waiter::submit() {
     scheduler& here = required_scheduler("to_thread");
     abandoned_call& block = *block_;
     submitted_ = true;
+    block.locals_ = local_values_ptr(context->locals);
     {
         std::lock_guard const lock(block.lock_);
         if (!context->suspend(*this)) {

@@ -54,6 +54,13 @@ public:
     using std::runtime_error::runtime_error;
 };
 
+// A promise was destroyed before it was set.
+class broken_promise : public std::runtime_error {
+public:
+    broken_promise() : std::runtime_error("the promise was destroyed before it was set") {}
+    using std::runtime_error::runtime_error;
+};
+
 // A bound was reached where waiting is not an answer; the message names it.
 class limit_exceeded : public std::runtime_error {
 public:

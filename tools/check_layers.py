@@ -66,9 +66,11 @@ TESTED_WITH = {
     "combinators/detail/gather_pack.hpp": "gather",
     "combinators/detail/group_core.hpp": "task_group",
     "combinators/detail/group_spawner.hpp": "task_group",
+    "combinators/detail/lifo_order.hpp": "lifo_queue",
     "combinators/detail/limit_record.hpp": "limiter",
     "combinators/detail/locked_word.hpp": "mutex",
     "combinators/detail/permit_waiter.hpp": "semaphore",
+    "combinators/detail/priority_order.hpp": "priority_queue",
     "combinators/detail/queue_core.hpp": "queue",
     "combinators/detail/queue_item.hpp": "queue",
     "combinators/detail/retry_policy.hpp": "retry",
@@ -83,6 +85,8 @@ TESTED_WITH = {
     "combinators/detail/wait_list.hpp": "event",
     "combinators/policy.hpp": "gather",
     "combinators/progress.hpp": "batch",
+    "runtime/detail/future_state.hpp": "future",
+    "runtime/detail/task_locals.hpp": "task_local",
 }
 
 INCLUDE = re.compile(r'^[ \t]*#[ \t]*include[ \t]*([<"])([^>"]+)[>"]', re.MULTILINE)

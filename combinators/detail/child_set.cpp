@@ -1,5 +1,6 @@
 #include <magpie/combinators/detail/child_set.hpp>
 #include <magpie/runtime/detail/current.hpp>
+#include <magpie/runtime/detail/task_locals.hpp>
 
 #include <mutex>
 #include <utility>
@@ -11,6 +12,7 @@ void child_set::start(task_context& parent, child& each) noexcept {
     each.home = parent.pinned ? parent.home : current_worker();
     each.pinned = parent.pinned;
     each.set = this;
+    share_locals(parent, each);
     ++live_;
     schedule(each);
 }

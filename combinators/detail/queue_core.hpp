@@ -34,7 +34,7 @@
 
 namespace magpie::detail {
 
-// An item's place in its queue; the item itself follows (queue_item.hpp).
+// An item's place in its queue, or the base of what its order needs; the item itself follows (queue_item.hpp).
 struct queue_node {
     queue_node* next = nullptr;
 };
@@ -48,6 +48,8 @@ public:
     virtual void add(queue_node& item) noexcept = 0;
     // The next one to leave; there is one.
     virtual queue_node& take() noexcept = 0;
+    // All of them, linked by `next`, in any order; null if there are none.
+    virtual queue_node* take_all() noexcept = 0;
 
 protected:
     ~queue_order() = default;

@@ -3,6 +3,7 @@
 #include <magpie/combinators/detail/queue_core.hpp>
 #include <magpie/runtime/detail/frame_alloc.hpp>
 
+#include <concepts>
 #include <cstddef>
 #include <memory>
 #include <new>
@@ -10,9 +11,11 @@
 
 namespace magpie::detail {
 
-// An item of a queue, on the heap, in recycled memory.
-template <class T>
-struct queue_item final : queue_node {
+// An item of a queue, on the heap, in recycled memory. Node: what the queue's order keeps with it.
+template <class T, std::derived_from<queue_node> Node>
+struct queue_item final : Node {
+    using value_type = T;
+
     template <class... Args>
     explicit queue_item(Args&&... args) : value(std::forward<Args>(args)...) {}
 
@@ -32,17 +35,16 @@ struct queue_item final : queue_node {
     T value;
 };
 
-template <class T>
-using queue_item_ptr = std::unique_ptr<queue_item<T>>;
-
-template <class T>
-queue_item_ptr<T> own_item(queue_node* node) noexcept {
-    return queue_item_ptr<T>(static_cast<queue_item<T>*>(node));
+template <class Item>
+std::unique_ptr<Item> own_item(queue_node* node) noexcept {
+    return std::unique_ptr<Item>(static_cast<Item*>(node));
 }
 
 // First in, first out.
 class fifo_order final : public queue_order {
 public:
+    using node = queue_node;
+
     void add(queue_node& item) noexcept override {
         item.next = nullptr;
         *last_ = &item;
@@ -55,6 +57,10 @@ public:
             last_ = &first_;
         }
         return item;
+    }
+    queue_node* take_all() noexcept override {
+        last_ = &first_;
+        return std::exchange(first_, nullptr);
     }
 
 private:

@@ -23,6 +23,7 @@
 #include <magpie/runtime/detail/result_slot.hpp>
 #include <magpie/runtime/detail/spin_lock.hpp>
 #include <magpie/runtime/detail/task_context.hpp>
+#include <magpie/runtime/detail/task_locals.hpp>
 #include <magpie/runtime/this_task.hpp>
 
 #include <concepts>
@@ -162,6 +163,7 @@ private:
     spin_lock lock_;
     bool abandoned_ = false;
     waiter* waiting_ = nullptr;
+    local_values_ptr locals_;  // what the task saw: the call may outlive it
     task_context stop_;  // never run: only asked to end
 };
 

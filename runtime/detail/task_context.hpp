@@ -40,6 +40,7 @@ namespace magpie::detail {
 
 class worker;
 class waiter;
+class local_values;
 struct task_extras;
 
 enum class request_origin : std::uint8_t {
@@ -63,7 +64,7 @@ public:
     task_context(task_context const&) = delete;
     task_context& operator=(task_context const&) = delete;
     ~task_context() {
-        if (extras != nullptr) [[unlikely]] {
+        if (extras != nullptr || owns_locals) [[unlikely]] {
             free_extras();
         }
     }
@@ -113,11 +114,15 @@ public:
     task_context* parent = nullptr;   // who waits for this task, if a combinator does
     worker* home = nullptr;           // where it began; a pinned task never leaves it
     task_extras* extras = nullptr;    // id, name, open groups: made on first use (task_extras.hpp)
+    local_values* locals = nullptr;   // what its task_local variables hold (task_locals.hpp)
     std::uint16_t shield_depth = 0;   // > 0: requests wait
     bool pinned = false;
     bool is_spawned = false;          // the record is a spawned_base
+    bool owns_locals = false;         // it counts in the set's references; else it borrows from its parent
 
 private:
+    atomic<bool> started_{false};  // written by the worker of the first step; others read it as a hint
+
     static constexpr std::uint64_t pending_bit = 1;
     static constexpr std::uint64_t cancelling_bit = 2;
     static constexpr std::uint64_t done_bit = 4;
@@ -138,7 +143,6 @@ private:
 
     atomic<std::uint64_t> word_{0};
     finish_fn finish_;
-    atomic<bool> started_{false};  // written by the worker of the first step; others read it as a hint
 };
 
 // Base of everything a task can be suspended at. Lies in the suspended coroutine's frame, so the address is stable and

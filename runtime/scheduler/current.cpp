@@ -3,6 +3,7 @@
 #include <magpie/runtime/detail/current.hpp>
 
 #include <magpie/runtime/detail/frame_alloc.hpp>
+#include <magpie/runtime/detail/task_locals.hpp>
 #include <magpie/runtime/errors.hpp>
 #include <magpie/runtime/scheduler/scheduler.hpp>
 #include <magpie/runtime/scheduler/thread_state.hpp>
@@ -52,6 +53,18 @@ void flush_frames_at_thread_exit() noexcept {
 
 [[gnu::noinline]] task_context* current_context() noexcept {
     return here.current == nullptr ? nullptr : here.current->current();
+}
+
+[[gnu::noinline]] local_values* current_locals() noexcept {
+    if (here.current == nullptr) {
+        return here.foreign_locals;
+    }
+    task_context const* const task = here.current->current();
+    return task == nullptr ? nullptr : task->locals;
+}
+
+[[gnu::noinline]] local_values* set_foreign_locals(local_values* values) noexcept {
+    return std::exchange(here.foreign_locals, values);
 }
 
 [[gnu::noinline]] driver& current_driver() noexcept {

@@ -2,6 +2,7 @@
 
 #include <magpie/runtime/detail/assert.hpp>
 #include <magpie/runtime/detail/current.hpp>
+#include <magpie/runtime/detail/task_locals.hpp>
 #include <magpie/runtime/scheduler/scheduler.hpp>
 #include <magpie/runtime/scheduler/worker.hpp>
 
@@ -27,6 +28,11 @@ std::coroutine_handle<> fork_join::launch(std::coroutine_handle<> parent, task_c
         each->home = &here;
         each->pinned = parent_context.pinned;
         each->join = this;
+    }
+    if (parent_context.locals != nullptr) [[unlikely]] {
+        for (child* each : children) {
+            lend_locals(parent_context, *each);
+        }
     }
     outer = here.open_join();
     here.set_open_join(this);

@@ -2,6 +2,7 @@
 
 #include <magpie/runtime/detail/intrusive_queue.hpp>
 #include <magpie/runtime/detail/spin_lock.hpp>
+#include <magpie/runtime/detail/task_locals.hpp>
 
 #include <functional>
 #include <memory>
@@ -10,13 +11,15 @@
 
 namespace magpie::detail {
 
-// A function that waits to be run on some worker: what post() and on_done() take.
+// A function that waits to be run on some worker: what post() and on_done() take. It sees the task_local variables of
+// the task that made it.
 struct posted {
     posted(std::move_only_function<void()> function, char const* what) noexcept
-        : fn(std::move(function)), context(what) {}
+        : fn(std::move(function)), context(what), locals(current_locals()) {}
 
     std::move_only_function<void()> fn;
     char const* context;  // for the report if it throws
+    local_values_ptr locals;
     posted* next = nullptr;
 };
 

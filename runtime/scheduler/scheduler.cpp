@@ -274,6 +274,7 @@ void scheduler::post(std::unique_ptr<posted> function) noexcept {
 task<> scheduler::run_posted() {
     while (std::unique_ptr<posted> next = posted_.take()) {
         try {
+            locals_scope const as_registered(next->locals.get());
             next->fn();
         } catch (...) {
             report(settings_.hooks.on_unhandled, nullptr, std::current_exception(), next->context);

@@ -1,6 +1,7 @@
 #include <magpie/runtime/detail/spawn.hpp>
 
 #include <magpie/runtime/detail/current.hpp>
+#include <magpie/runtime/detail/task_locals.hpp>
 #include <magpie/runtime/errors.hpp>
 #include <magpie/runtime/scheduler/scheduler.hpp>
 #include <magpie/runtime/scheduler/tell_hook.hpp>
@@ -29,16 +30,20 @@ namespace {
 
 void start_as(scheduler& where, spawned_base& task, spawn_options const& options, scheduler::admission kind,
               worker* home) {
+    worker* const here = current_worker();
+    task_context const* const spawner = here == nullptr ? nullptr : here->current();
     try {
         task.name = options.name;
         task.where = options.where;
         task.pinned = options.pinned;
+        if (spawner != nullptr && kind == scheduler::admission::refusable) {
+            share_locals(*spawner, task);
+        }
         where.admit(task, kind, home);
     } catch (...) {
         task.abandon();
         throw;
     }
-    worker* const here = current_worker();
     if (options.eager && here == task.home) {
         here->run_eagerly(task);
     } else {

@@ -4,6 +4,7 @@
 #include <magpie/runtime/detail/spawn.hpp>
 #include <magpie/runtime/errors.hpp>
 #include <magpie/runtime/detail/task_extras.hpp>
+#include <magpie/runtime/detail/task_locals.hpp>
 #include <magpie/runtime/scheduler/live_schedulers.hpp>
 #include <magpie/runtime/scheduler/scheduler.hpp>
 #include <magpie/runtime/scheduler/tell_hook.hpp>
@@ -144,6 +145,7 @@ void report_of_task(spawned_base& task, std::exception_ptr error, std::string_vi
     info.where = task.where;
     std::shared_ptr<hooks const> told;
     try {
+        locals_scope const as_task(task.locals);
         std::string const name = name_of(task);
         info.name = name;
         live_schedulers::with(task.runtime_serial, [&](scheduler& shared) {

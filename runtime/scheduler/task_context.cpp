@@ -3,8 +3,10 @@
 #include <magpie/runtime/detail/assert.hpp>
 #include <magpie/runtime/detail/current.hpp>
 #include <magpie/runtime/detail/task_extras.hpp>
+#include <magpie/runtime/detail/task_locals.hpp>
 
 #include <memory>
+#include <utility>
 
 namespace magpie::detail {
 
@@ -23,6 +25,9 @@ void tell_open_scopes(task_context const& context) noexcept {
 
 void task_context::free_extras() noexcept {
     delete extras;
+    if (std::exchange(owns_locals, false)) {
+        std::exchange(locals, nullptr)->release();
+    }
 }
 
 waiter* task_context::waiter_of(std::uint64_t word) noexcept {

@@ -277,6 +277,34 @@ TEST_CASE("SEM-12, SEM-14: three releases wake three in order; a task made by th
     run(body(), simulated());
 }
 
+TEST_CASE("SEM-18: permits that were freed before and after new waiters came wake as many as they are") {
+    auto const body = []() -> task<> {
+        semaphore s(0);
+        trace seen;
+        std::vector<join_handle<void>> t;
+        for (char const* name : {"1", "2"}) {
+            t.push_back(spawn(takes(s, seen, name)));
+        }
+        co_await yields(2);
+        s.release(3);  // one more than wait
+        for (char const* name : {"3", "4", "5"}) {
+            t.push_back(spawn(takes(s, seen, name)));
+        }
+        s.release();
+        CHECK(s.available() == 2);
+        co_await yields(3);
+        CHECK(seen == trace{"1", "2", "3", "4"});
+        CHECK(s.waiting() == 1);
+        t[4].cancel();
+        s.release();  // the fifth has gone: nobody is woken, and the permit is there
+        co_await yields(2);
+        CHECK(seen.size() == 4);
+        CHECK(s.available() == 1);
+        CHECK(s.waiting() == 0);
+    };
+    run(body(), simulated());
+}
+
 TEST_CASE("BEY-24: a large request is not starved by small ones, and its cancellation lets them through") {
     auto const body = []() -> task<> {
         semaphore s(3);

@@ -7,6 +7,7 @@
 #include <doctest/doctest.h>
 
 #include <atomic>
+#include <future>
 #include <memory>
 #include <ranges>
 #include <stdexcept>
@@ -214,6 +215,24 @@ TEST_CASE("under the simulated clock time stands still while a call is out") {
         h.cancel();
     };
     run(body(), simulated());
+}
+
+TEST_CASE("TASK-14: a task awaits a std::future on the blocking pool; a thread waits for a task, and cancels it") {
+    runtime rt(threads(2));
+    auto const body = []() -> task<int> {
+        std::promise<int> p;
+        auto get = [f = p.get_future()]() mutable { return f.get(); };
+        auto h = spawn(to_thread(std::move(get)));
+        p.set_value(3);
+        co_return co_await std::move(h);
+    };
+    auto h = rt.spawn(body());
+    h.blocking_wait();
+    CHECK(h.result().value() == 3);
+    auto sleeps = rt.spawn(sleep(1h));
+    CHECK(sleeps.cancel());
+    sleeps.blocking_wait();
+    CHECK(sleeps.cancelled());
 }
 
 } // namespace
