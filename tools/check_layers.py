@@ -80,6 +80,7 @@ TESTED_WITH = {
     "combinators/detail/select_join.hpp": "select",
     "combinators/detail/semaphore_core.hpp": "semaphore",
     "combinators/detail/shield_awaiter.hpp": "shield",
+    "combinators/detail/success_race.hpp": "first_success",
     "combinators/detail/task_awaiter.hpp": "retry",
     "combinators/detail/thread_call.hpp": "to_thread",
     "combinators/detail/timeout_awaiter.hpp": "timeout",

@@ -27,6 +27,11 @@ public:
         frame.promise().run_as(*this);
         handle = frame;
     }
+    ~completed_child() override {
+        if (handle) {  // it was never started
+            handle.destroy();
+        }
+    }
 
     outcome<T>&& take() noexcept { return slot_.take(); }
     outcome<T> const& result() const noexcept { return slot_.peek(); }
@@ -41,6 +46,7 @@ private:
         auto const frame = std::coroutine_handle<task_promise<T>>::from_address(self.handle.address());
         store_result<true, T>(self.slot_, kind == finish_kind::ran ? &frame.promise().result() : nullptr);
         frame.destroy();
+        self.handle = nullptr;
         self.core->ended(self);
         return std::noop_coroutine();
     }
