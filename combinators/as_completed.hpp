@@ -64,9 +64,9 @@ public:
     }
 };
 
-// The inside of as_completed(range, body): its tasks, in the order in which they end. Lives as long as the block. Several
-// tasks of the block may call next() at once, also on several workers: who came first is served first, each item goes to
-// one of them.
+// The inside of as_completed(range, body): its tasks, in the order in which they end. Lives as long as the block.
+// Several tasks of the block may call next() at once, also on several workers: who came first is served first, each
+// item goes to one of them.
 template <class R>
 class completed_tasks final : private detail::completion_core {
     using task_value = detail::child_value_t<true, detail::range_argument_t<R>>;
@@ -121,8 +121,8 @@ private:
     std::size_t begun_ = 0;
 };
 
-// What as_completed(handles) returns: the caller's tasks, in the order in which they end. Those that had ended before it
-// was made come first, in input order. Does not move; the handles must not move or die before it.
+// What as_completed(handles) returns: the caller's tasks, in the order in which they end. Those that had ended before
+// it was made come first, in input order. Does not move; the handles must not move or die before it.
 template <class E>
 class completed_handles final : private detail::completion_core {
     using waited = detail::waited_item<E>;
@@ -185,8 +185,7 @@ private:
         std::vector<std::size_t> order(handles_.size());
         std::iota(order.begin(), order.end(), std::size_t{0});
         std::ranges::sort(order, std::less<>(), [&](std::size_t i) { return std::pair(record(i), i); });
-        auto const repeated =
-            std::ranges::unique(order, std::equal_to<>(), [&](std::size_t i) { return record(i); });
+        auto const repeated = std::ranges::unique(order, std::equal_to<>(), [&](std::size_t i) { return record(i); });
         order.erase(repeated.begin(), repeated.end());
         std::ranges::sort(order);
         return order;
@@ -209,8 +208,9 @@ private:
 
 // How as_completed() runs its tasks. All members are optional.
 struct as_completed_options {
-    // The most tasks that have been begun and whose results were not yet asked for; 0: all at once. With a limit the next
-    // task is made (taken from the range) when a result was handed over, so the consumer's pace is the pace of all.
+    // The most tasks that have been begun and whose results were not yet asked for; 0: all at once. With a limit the
+    // next task is made (taken from the range) when a result was handed over, so the consumer's pace is the pace of
+    // all.
     std::size_t limit = 0;
     std::optional<duration> timeout{};  // for the whole stream, from the co_await
 };
@@ -226,8 +226,7 @@ static_assert(std::is_trivially_destructible_v<as_completed_options> &&
 namespace detail {
 
 template <class Stream, class Fn, class... Args>
-concept completed_body =
-    std::invocable<Fn, Stream&, Args...> && awaitable<std::invoke_result_t<Fn, Stream&, Args...>>;
+concept completed_body = std::invocable<Fn, Stream&, Args...> && awaitable<std::invoke_result_t<Fn, Stream&, Args...>>;
 
 struct as_completed_access {
     template <class R, class T, class Fn, class... Args>
@@ -285,8 +284,8 @@ struct as_completed_access {
 // result that nobody asked for is destroyed, an error goes to on_suppressed. fn, the arguments and what is left of the
 // range live until then; tasks must not refer to the body's own variables.
 //
-// A task's error is thrown by its item's get(), and nowhere else: nothing is cancelled by it. When the time is up next()
-// throws timeout_error, after it has given what had ended before.
+// A task's error is thrown by its item's get(), and nowhere else: nothing is cancelled by it. When the time is up
+// next() throws timeout_error, after it has given what had ended before.
 //
 // Cancelling who awaits cancels the body, where it waits, and then the tasks. A request that comes while they unwind is
 // passed on to them and stays pending.
@@ -315,9 +314,9 @@ auto as_completed(R&& range, Fn&& fn, First&& first, Rest&&... rest) {
 //   auto s = as_completed(handles);
 //   while (auto item = co_await s.next()) { item->handle is the caller's, item->index where it was, item->get() }
 //
-// handles: as wait() takes them; the same task given twice counts once. It owns nothing: leaving it, or being cancelled,
-// leaves the tasks alone. The handles must stay where they are until it is gone; that of an item that was given may be
-// moved from. It does not move itself.
+// handles: as wait() takes them; the same task given twice counts once. It owns nothing: leaving it, or being
+// cancelled, leaves the tasks alone. The handles must stay where they are until it is gone; that of an item that was
+// given may be moved from. It does not move itself.
 template <class R>
     requires detail::waitable_range<R>
 auto as_completed(R&& handles, completed_handles_options options = {}) {

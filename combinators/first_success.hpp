@@ -100,16 +100,16 @@ private:
 //
 //   auto x = co_await first_success(connections, {.stagger = 250ms});    x.index, x.value, x.errors
 //
-// The range: as gather() takes it. A candidate is made (taken from the range) when its turn has come: the first at once,
-// the next when the one begun last has failed or has run for the time of the stagger. A candidate that was cancelled by
-// somebody else has failed with child_cancelled. If two succeed at about the same time the one that ended first wins; the
-// value of the other is destroyed. Errors of losers go to on_suppressed.
+// The range: as gather() takes it. A candidate is made (taken from the range) when its turn has come: the first at
+// once, the next when the one begun last has failed or has run for the time of the stagger. A candidate that was
+// cancelled by somebody else has failed with child_cancelled. If two succeed at about the same time the one that ended
+// first wins; the value of the other is destroyed. Errors of losers go to on_suppressed.
 //
-// If none succeeds: exception_group with the errors of all, in the order of the candidates; without candidates that group
-// is empty. What the range throws ends the race: the others are cancelled and joined, and it is thrown.
+// If none succeeds: exception_group with the errors of all, in the order of the candidates; without candidates that
+// group is empty. What the range throws ends the race: the others are cancelled and joined, and it is thrown.
 //
-// Cancelling who awaits begins no other candidate, cancels those that run, waits for them and throws task_cancelled; each
-// further request is passed on. If one succeeds all the same its value counts, and the request stays pending.
+// Cancelling who awaits begins no other candidate, cancels those that run, waits for them and throws task_cancelled;
+// each further request is passed on. If one succeeds all the same its value counts, and the request stays pending.
 //
 // What it returns is move-only and lazy; dropping it un-awaited destroys the tasks un-started. Throws
 // std::invalid_argument for a negative stagger.

@@ -175,16 +175,16 @@ select_awaitable<Settled, Ts...> make_select(task<Ts>&&... tasks) noexcept {
 //   else if (auto& item = w.late<0>()) use(*item);           had been handed over already when it was cancelled
 //
 // Arguments: anything awaitable, moved in: tasks, sleeps, a queue's get(), acquire(), operations, handles. An lvalue
-// handle stays the caller's and gives a pointer to its value; a join_handle's task is cancelled when it loses, that of a
-// shared_handle is left alone. All of them are begun, unless one ends at once: then those behind it may never begin.
+// handle stays the caller's and gives a pointer to its value; a join_handle's task is cancelled when it loses, that of
+// a shared_handle is left alone. All of them are begun, unless one ends at once: then those behind it may never begin.
 //
 // If the winner ended by an error, that is thrown, after the others have ended; one that was cancelled by somebody else
-// counts as failed with child_cancelled. What a loser gives in spite of its cancellation is in late<I>(), so nothing that
-// was received is dropped, unless the winner's error is thrown: select(settled, ...) gives outcomes and throws none. A
-// loser's error goes to on_suppressed.
+// counts as failed with child_cancelled. What a loser gives in spite of its cancellation is in late<I>(), so nothing
+// that was received is dropped, unless the winner's error is thrown: select(settled, ...) gives outcomes and throws
+// none. A loser's error goes to on_suppressed.
 //
-// Cancelling who awaits cancels all of them, waits for all and throws task_cancelled; if one has ended with a value or an
-// error all the same, that counts, and the request stays pending.
+// Cancelling who awaits cancels all of them, waits for all and throws task_cancelled; if one has ended with a value or
+// an error all the same, that counts, and the request stays pending.
 //
 // What select returns is move-only and lazy; its state lies in the awaiting frame. Which one is first, of several that
 // end at about the same time on different workers, is decided by the order of their ends.

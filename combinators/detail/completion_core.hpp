@@ -17,8 +17,8 @@
 //
 // All of this is under the lock, except children_, which lists the records that exist: changed under the lock by
 // consumers, and read without it once there are none any more: when the owner has called abandon(), and waits for the
-// children or is asked to end while it does. Who brings an end touches the core last when it lets go of the lock; then it
-// wakes consumers, who are there until they are woken. The timer's last touch is timer_over_.
+// children or is asked to end while it does. Who brings an end touches the core last when it lets go of the lock; then
+// it wakes consumers, who are there until they are woken. The timer's last touch is timer_over_.
 
 #include <magpie/combinators/detail/wait_list.hpp>
 #include <magpie/runtime/clock.hpp>

@@ -2,9 +2,9 @@
 
 // The state of one first_success(): its candidates, and what has come of them.
 //
-// The awaiting task drives it: it begins candidates and takes their ends, one after the other in the order in which they
-// came (completion_core); so the first success that it takes is the first there was. It waits for the next end, and, as
-// long as there may be further candidates, for no longer than the stagger.
+// The awaiting task drives it: it begins candidates and takes their ends, one after the other in the order in which
+// they came (completion_core); so the first success that it takes is the first there was. It waits for the next end,
+// and, as long as there may be further candidates, for no longer than the stagger.
 //
 //   racing    nothing is decided
 //   over      one has succeeded, or none can any more, or the awaiting task was asked to end, or the range threw

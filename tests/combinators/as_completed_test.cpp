@@ -125,9 +125,9 @@ TEST_CASE("ASC-04, ASC-05: several consumers: first come, first served; each ite
             }
         };
         auto const several = [&]() -> task<> {
-            co_await as_completed(
-                std::views::iota(0, 5000) | std::views::transform(work),
-                [&](auto& s) -> task<> { co_await gather(drain(s), drain(s), drain(s), drain(s)); }, {.limit = 16});
+            co_await as_completed(std::views::iota(0, 5000) | std::views::transform(work),
+                                  [&](auto& s) -> task<> { co_await gather(drain(s), drain(s), drain(s), drain(s)); },
+                                  {.limit = 16});
         };
         run(several(), threads(workers));
         CHECK(received == 5000);
@@ -135,7 +135,8 @@ TEST_CASE("ASC-04, ASC-05: several consumers: first come, first served; each ite
     }
 }
 
-TEST_CASE("ASC-06, ASC-07, ASC-08: over handles: the caller's own, each once; a stream can be left and taken up again") {
+TEST_CASE(
+    "ASC-06, ASC-07, ASC-08: over handles: the caller's own, each once; a stream can be left and taken up again") {
     auto const body = []() -> task<> {
         std::array handles{spawn(after(30ms, 0)).share(), spawn(after(10ms, 1)).share(), shared_handle<int>(),
                            spawn(after(20ms, 3)).share()};
@@ -185,8 +186,7 @@ TEST_CASE("handles: leaving early, or being cancelled, leaves the tasks alone") 
         handles.push_back(spawn(after(9ms, 2)));
         auto waits = [&]() -> task<> {
             auto s = as_completed(handles);
-            while (co_await s.next()) {
-            }
+            while (co_await s.next()) {}
         };
         auto h = spawn(waits());
         co_await sleep(6ms);
@@ -253,11 +253,12 @@ TEST_CASE("ASC-13, BEY-12, D14: however the body is left, the rest is cancelled,
         CHECK(of.alive == 0);
 
         CHECK(co_await how(timeout(3ms, as_completed(tasks(), [&](auto& s) -> task<> {
-                                       while (co_await s.next()) {
-                                       }
+                                       while (co_await s.next()) {}
                                    }))) == "timeout");
         CHECK(of.alive == 0);
-        { auto never = as_completed(tasks(), [](auto&) -> task<> { co_return; }); }
+        {
+            auto never = as_completed(tasks(), [](auto&) -> task<> { co_return; });
+        }
         CHECK(of.alive == 0);
     };
     run(body(), c);

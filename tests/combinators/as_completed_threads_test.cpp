@@ -53,14 +53,14 @@ TEST_CASE("ASC-13: a consumer leaves while children publish, on several workers:
     };
     auto const body = [&](unsigned take, unsigned round) -> task<> {
         auto make = [&](unsigned i) { return work((i * 7 + round) % 5); };
-        co_await as_completed(
-            std::views::iota(0U, 40U) | std::views::transform(make),
-            [&](auto& s) -> task<> {
-                for (unsigned i = 0; i < take; ++i) {
-                    (void)co_await s.next();
-                }
-            },
-            {.limit = round % 3 == 0 ? 0U : 8U, .timeout = round % 5 == 0 ? std::optional<duration>(10s) : std::nullopt});
+        co_await as_completed(std::views::iota(0U, 40U) | std::views::transform(make),
+                              [&](auto& s) -> task<> {
+                                  for (unsigned i = 0; i < take; ++i) {
+                                      (void)co_await s.next();
+                                  }
+                              },
+                              {.limit = round % 3 == 0 ? 0U : 8U,
+                               .timeout = round % 5 == 0 ? std::optional<duration>(10s) : std::nullopt});
     };
     for (unsigned const workers : {2U, 8U}) {
         runtime rt(threads(workers));

@@ -95,10 +95,10 @@ TEST_CASE("RACE-03: the next begins after the stagger, or when the one begun las
             }
             co_return 7;
         };
-        auto x = co_await first_success(candidates(cleans_up(seen, "slow", 1h, 3ms), starts("b", 20ms, false),
-                                                   starts("c", 5ms, false), starts("d", 30ms, true),
-                                                   starts("e", 1h, true)),
-                                        {.stagger = 50ms});
+        auto x =
+            co_await first_success(candidates(cleans_up(seen, "slow", 1h, 3ms), starts("b", 20ms, false),
+                                              starts("c", 5ms, false), starts("d", 30ms, true), starts("e", 1h, true)),
+                                   {.stagger = 50ms});
         CHECK(x.index == 3);
         // b fails at 70, before its 50 ms are over: c begins; c fails at 75: d begins, and has succeeded at 105.
         CHECK(watch.ms() == 108);
@@ -125,9 +125,8 @@ TEST_CASE("RACE-04: none succeeds: all errors, in the order of the candidates") 
         handles.push_back(std::move(cancelled));
         CHECK((co_await messages_of(first_success(std::move(handles)))).size() == 1);
         CHECK_THROWS_AS((void)first_success(candidates(), {.stagger = -1ms}), std::invalid_argument);
-        auto bad = std::views::iota(0, 5) | std::views::transform([](int i) {
-                       return i == 1 ? throw oops("range") : after(1h, i);
-                   });
+        auto bad = std::views::iota(0, 5) |
+                   std::views::transform([](int i) { return i == 1 ? throw oops("range") : after(1h, i); });
         CHECK(co_await how(first_success(bad, {.stagger = 1ms})) == "range");
     };
     run(body(), simulated());
@@ -169,7 +168,8 @@ TEST_CASE("RACE-05: several succeed at once: the first is the winner, the others
     }
 }
 
-TEST_CASE("RACE-06: cancelled while racing: all are cancelled, each once, and joined; a success in spite of it counts") {
+TEST_CASE(
+    "RACE-06: cancelled while racing: all are cancelled, each once, and joined; a success in spite of it counts") {
     trace seen;
     int deliveries = 0;
     event_log suppressed;
@@ -250,7 +250,9 @@ TEST_CASE("a loser's error is suppressed; BEY-14: a request races the winner on 
         }
         co_return 1;
     };
-    auto const body = [&]() -> task<> { CHECK((co_await first_success(candidates(after(1ms, 1), spoils()))).value == 1); };
+    auto const body = [&]() -> task<> {
+        CHECK((co_await first_success(candidates(after(1ms, 1), spoils()))).value == 1);
+    };
     run(body(), c);
     CHECK(suppressed.size() == 1);
 

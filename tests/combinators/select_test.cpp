@@ -94,8 +94,7 @@ TEST_CASE("D9: what a loser gives in spite of the request is late, not lost") {
     auto const receives = [&](duration d) -> task<token> {
         try {
             co_await sleep(d);
-        } catch (task_cancelled const&) {
-        }
+        } catch (task_cancelled const&) {}
         co_return token(of);
     };
     auto const body = [&]() -> task<> {
