@@ -55,6 +55,7 @@ THIRD_PARTY = re.compile(r"^(liburing|linux/io_uring|fmt/|toml\+\+)")
 # Headers that are seen only through one awaitable or primitive -> that one, whose test file covers them.
 TESTED_WITH = {
     "combinators/detail/batch_core.hpp": "batch",
+    "combinators/detail/batch_driver.hpp": "batch",
     "combinators/detail/batch_input.hpp": "batch",
     "combinators/detail/batch_run.hpp": "batch",
     "combinators/detail/child_set.hpp": "gather_range",
