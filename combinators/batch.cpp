@@ -159,10 +159,14 @@ batch_slot* batch_core::drop_pausing() noexcept {
     return last;
 }
 
-std::size_t batch_core::most_pausing() const noexcept {
-    constexpr std::ptrdiff_t at_least = 256;
+std::size_t batch_core::most_at_once() const noexcept {
     std::ptrdiff_t const limit = limits_.shared == nullptr ? limits_.count : limits_.shared->limit();
-    return static_cast<std::size_t>(std::max(limit, at_least));
+    return static_cast<std::size_t>(std::max<std::ptrdiff_t>(limit, 1));
+}
+
+std::size_t batch_core::most_pausing() const noexcept {
+    constexpr std::size_t at_least = 256;
+    return std::max(most_at_once(), at_least);
 }
 
 // The earliest of what was ordered: the others are ordered again when it has fired.
@@ -226,17 +230,22 @@ void batch_core::take_events() noexcept {
     come_back_ = false;
 }
 
-bool batch_core::at_rest() noexcept {
+bool batch_core::give_up_place() noexcept {
     if (queued_up_ && limits_.shared->withdraw(*this)) {
         queued_up_ = false;
-    }
-    if (armed_ && disarm(*this)) {
-        armed_ = false;
     }
     if (std::exchange(has_place_, false)) {
         limits_.shared->give_back(1);
     }
-    return running_ == 0 && !queued_up_ && !armed_;
+    return !queued_up_;
+}
+
+bool batch_core::at_rest() noexcept {
+    bool const without_place = give_up_place();
+    if (armed_ && disarm(*this)) {
+        armed_ = false;
+    }
+    return running_ == 0 && without_place && !armed_;
 }
 
 // ---------------------------------------------------------------------------------------------- cancelling
@@ -327,9 +336,21 @@ void batch_driver::fail(std::exception_ptr error, bool cancels) noexcept {
     }
 }
 
+void batch_driver::abandon() noexcept {
+    if (!std::exchange(stopped_, true) && !passed_on()) {
+        cancel_items();
+    }
+}
+
+void batch_driver::drop_error(char const* what) noexcept {
+    if (error_) {
+        report_suppressed(std::exchange(error_, nullptr), what);
+    }
+}
+
 void batch_driver::check_end() {
     if (error_) {
-        std::rethrow_exception(error_);
+        std::rethrow_exception(std::exchange(error_, nullptr));
     }
     if (cut_off_ || passed_on()) {
         deliver_cancellation(parent());

@@ -12,8 +12,8 @@
 //   sleeping_    the driver, suspended; whoever brings an event takes it and wakes it
 //
 // These are under lock_, and whoever brings an event touches the batch last when it lets go of the lock. So the driver,
-// which sees the event under the lock, may end and the batch may die. Before that it withdraws from the shared limit and
-// disarms the timer; what cannot be withdrawn because it is just happening is an event that it still waits for.
+// which sees the event under the lock, may end and the batch may die. Before that it withdraws from the shared limit
+// and disarms the timer; what cannot be withdrawn because it is just happening is an event that it still waits for.
 //
 // An item has a slot, whose life is
 //
@@ -25,8 +25,8 @@
 //   pausing  --end_pause_of_due_slot()-->  filled
 //   filled   --free_slot()-->              free
 //
-// Everything in a slot is the driver's, but while it is running the result is the worker's that ends the item. All slots
-// are on a list that only grows, so that others may walk it (a canceller, while the driver is suspended; a batch
+// Everything in a slot is the driver's, but while it is running the result is the worker's that ends the item. All
+// slots are on a list that only grows, so that others may walk it (a canceller, while the driver is suspended; a batch
 // inside an item that looks whether it waits for its own outside).
 //
 // Cancelling: a request stays pending in the task's word until the batch is over, so each wait of the driver would
@@ -155,13 +155,18 @@ protected:
     // A request to the awaiting task was passed on, and an item took it.
     bool passed_on() const noexcept { return passed_on_; }
     task_context& parent() const noexcept { return parent_; }
+    // The most items at a time.
+    std::size_t most_at_once() const noexcept;
     // The most items that may pause while new ones begin: bounds the slots.
     std::size_t most_pausing() const noexcept;
+    // Gives back a place that is kept for a start, and leaves the queue for one: the driver will not start anything for
+    // a while. False: a place is just being given, and some_event() will tell.
+    bool give_up_place() noexcept;
 
     // The driver has more to do, but others should have their turn.
     void come_back() noexcept { come_back_ = true; }
-    // Nothing more is to be started: leaves the queue for places, disarms the timer. True if nothing runs and nobody will
-    // bring an event any more. False: wait for some_event().
+    // Nothing more is to be started: leaves the queue for places, disarms the timer. True if nothing runs and nobody
+    // will bring an event any more. False: wait for some_event().
     bool at_rest() noexcept;
 
 private:

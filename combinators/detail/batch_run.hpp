@@ -1,9 +1,9 @@
 #pragma once
 
+#include <magpie/combinators/completed_item.hpp>
 #include <magpie/combinators/detail/batch_core.hpp>
+#include <magpie/combinators/detail/batch_driver.hpp>
 #include <magpie/combinators/detail/batch_input.hpp>
-#include <magpie/combinators/detail/limit_record.hpp>
-#include <magpie/combinators/detail/retry_policy.hpp>
 #include <magpie/combinators/detail/timeout_awaiter.hpp>
 #include <magpie/combinators/progress.hpp>
 #include <magpie/runtime/clock.hpp>
@@ -32,90 +32,7 @@ enum class batch_mode : std::uint8_t {
     values,    // the values, in input order; an error cancels the rest
     outcomes,  // outcomes, in input order
     nothing,   // no results are kept
-};
-
-// The options, checked, in the form in which a batch needs them.
-struct batch_settings {
-    batch_limits limits;
-    limit_record* record = nullptr;
-    retry_options retry;
-    duration timeout{};  // of each attempt; 0 = none
-    bool expected_is_value = false;
-    bool cancels_rest = true;  // an item's error cancels the others
-    bool throws = true;        // and is thrown in the end
-};
-
-// Throws std::invalid_argument if something is out of range; usage_error if inputs that cannot be repeated shall be.
-void check(batch_settings const& settings, bool repeats);
-
-template <class T, class Input>
-class item_slot final : public batch_slot {
-public:
-    // The finish function of an attempt: on whichever worker it ended.
-    static std::coroutine_handle<> finished(task_context& context, finish_kind kind) noexcept {
-        auto& attempt = static_cast<record&>(context);
-        attempt.mark_finished();
-        auto const frame = std::coroutine_handle<task_promise<T>>::from_address(attempt.handle.address());
-        if (kind == finish_kind::ran) {
-            auto& result = static_cast<item_slot&>(*attempt.slot).result;
-            try {
-                result.take(frame.promise().result());
-            } catch (...) {  // the value's move constructor
-                result.set_error(std::current_exception());
-            }
-        }
-        frame.destroy();
-        attempt.batch->ended(attempt);
-        return std::noop_coroutine();
-    }
-
-    // True if the attempt did not end by itself: cancelled, or never begun.
-    bool cancelled() noexcept { return result.has_error() ? is_cancellation(result.error()) : !result.has_value(); }
-    // True if it threw, or gave an expected-like without a value.
-    bool failed(bool expected_is_value) noexcept {
-        if (!result.has_value()) {
-            return true;
-        }
-        if constexpr (std::is_void_v<T>) {
-            return false;
-        } else {
-            return !expected_is_value && holds_error(result.value());
-        }
-    }
-    void clear() noexcept {
-        result.reset();
-        input.reset();
-    }
-
-    Input input;
-    result_slot<T> result;  // empty after an attempt that never began
-};
-
-// The part of the driver that does not depend on the types.
-class batch_driver : public batch_core {
-protected:
-    explicit batch_driver(batch_settings const& settings) noexcept
-        : batch_core(settings.limits), settings_(settings), pauses_(settings_.retry) {}
-    ~batch_driver() = default;
-
-    // Keeps the first error, reports the others. `cancels`: nothing more starts, and what runs is asked to end.
-    void fail(std::exception_ptr error, bool cancels) noexcept;
-    // Because of an error.
-    bool stopped() const noexcept { return stopped_; }
-    // An item that ends cancelled was asked to, by us.
-    bool going_down() const noexcept { return stopped_ || cut_off_ || passed_on(); }
-    // The awaiting task was asked to end before everything had started.
-    void cut_off() noexcept { cut_off_ = true; }
-    // After everything: throws the error, or the awaiting task's cancellation if it had a part in the ending.
-    void check_end();
-
-    batch_settings const settings_;
-    retry_pauses pauses_;
-
-private:
-    std::exception_ptr error_;
-    bool stopped_ = false;
-    bool cut_off_ = false;
+    stream,    // each result is kept until it is asked for
 };
 
 // What is kept of an item until the end.
@@ -127,7 +44,8 @@ struct batch_result {
     using type = std::conditional_t<Mode == batch_mode::outcomes, std::vector<outcome<T>>, std::vector<stored_t<T>>>;
 };
 template <class T, batch_mode Mode>
-    requires(Mode == batch_mode::nothing || (Mode == batch_mode::values && std::is_void_v<T>))
+    requires(Mode == batch_mode::nothing || Mode == batch_mode::stream ||
+             (Mode == batch_mode::values && std::is_void_v<T>))
 struct batch_result<T, Mode> {
     using type = void;
 };
@@ -148,13 +66,21 @@ class batch_run final : public batch_driver {
     using value = typename input::result;
     using slot = item_slot<value, input>;
     static constexpr bool keeps = !std::is_void_v<batch_result_t<value, Mode>>;
+    static constexpr bool streams = Mode == batch_mode::stream;
     struct no_places {};
+    struct no_items {};
 
 public:
     batch_run(Inputs& inputs, Fn& fn, Pred& pred, Progress& on_progress, batch_settings const& settings)
         : batch_driver(settings), inputs_(inputs), fn_(fn), pred_(pred), on_progress_(on_progress) {
         report_.total = inputs_.size();
     }
+
+    // For a stream.
+    using batch_core::give_up_place;
+    using batch_core::parent;
+    using batch_core::take_events;
+    using batch_driver::abandon;
 
     // One turn of the driver. True: everything has ended. False: wait for some_event().
     bool turn() noexcept {
@@ -163,6 +89,26 @@ public:
             settle(static_cast<slot&>(*each));
         }
         return !start_some() && at_rest();
+    }
+
+    // Stream: a result that was not asked for, in the order of the ends.
+    std::optional<completed_item<value>> take_item() {
+        std::optional<completed_item<value>> item;
+        if (!items_.empty()) {
+            item.emplace(std::move(items_.front()));
+            items_.pop_front();
+        }
+        return item;
+    }
+    // Stream: nobody asks any more. Reports what failed unseen, as suppressed.
+    void drop_rest() noexcept {
+        for (; !items_.empty(); items_.pop_front()) {
+            auto const& unread = items_.front().result;
+            if (!unread.has_value() && !unread.cancelled()) {
+                report_suppressed(unread.error(), "batch_stream: nobody asked for the result of an item that failed");
+            }
+        }
+        drop_error("batch_stream: an item failed after the consumer had left");
     }
 
     batch_result_t<value, Mode> result() {
@@ -207,7 +153,7 @@ private:
                     come_back();
                     return true;
                 }
-                if (!may_start()) {
+                if (holds_enough() || !may_start()) {
                     return true;
                 }
                 if (again != nullptr) {
@@ -224,6 +170,15 @@ private:
             release(static_cast<slot&>(*each));
         }
         return false;
+    }
+
+    // Results that wait for the consumer count as if they still ran.
+    bool holds_enough() const noexcept {
+        if constexpr (streams) {
+            return running() + items_.size() >= most_at_once();
+        } else {
+            return false;
+        }
     }
 
     // A slot with the next input. If taking it throws, the slot is left for the next one.
@@ -314,24 +269,30 @@ private:
     // Stores how the item ended for good.
     void keep(slot& item, bool cancelled) {
         if constexpr (Mode == batch_mode::outcomes) {
-            outcome<value>& place = places_[item.index];
-            if (item.result.has_value()) {
-                if constexpr (std::is_void_v<value>) {
-                    place.emplace();
-                } else {
-                    place.emplace(unstore<value>(std::move(item.result.value())));
-                }
-            } else if (cancelled) {
-                place.set_cancelled();
-            } else {
-                place.set_error(std::move(item.result.error()));
-            }
-        } else if (!item.result.has_value()) {
+            store_outcome(item, cancelled, places_[item.index]);
+        } else if (!item.result.has_value() && (!streams || settings_.throws)) {
             if (settings_.throws) {
                 fail(cancelled ? child_cancelled_ptr() : std::move(item.result.error()), settings_.cancels_rest);
             }
+        } else if constexpr (streams) {
+            outcome<value> how;
+            store_outcome(item, cancelled, how);
+            items_.emplace_back(item.index, std::move(how));
         } else if constexpr (keeps) {
             places_[item.index].emplace(std::move(item.result.value()));
+        }
+    }
+    static void store_outcome(slot& item, bool cancelled, outcome<value>& place) {
+        if (item.result.has_value()) {
+            if constexpr (std::is_void_v<value>) {
+                place.emplace();
+            } else {
+                place.emplace(unstore<value>(std::move(item.result.value())));
+            }
+        } else if (cancelled) {
+            place.set_cancelled();
+        } else {
+            place.set_error(std::move(item.result.error()));
         }
     }
 
@@ -360,6 +321,7 @@ private:
     Pred& pred_;
     Progress& on_progress_;
     [[no_unique_address]] std::conditional_t<keeps, std::deque<batch_place<value, Mode>>, no_places> places_;
+    [[no_unique_address]] std::conditional_t<streams, std::deque<completed_item<value>>, no_items> items_;
     std::size_t begun_ = 0;    // inputs taken
     slot* spare_ = nullptr;
     progress report_;

@@ -58,6 +58,11 @@ bool child_set::some_ended_awaiter::wait() noexcept {
 }
 
 bool child_set::some_ended_awaiter::try_cancel() noexcept {
+    unsigned const count = context->cancel_count();
+    if (count == set_.requests_) {
+        return false;
+    }
+    set_.requests_ = count;
     if (set_.request_all()) {
         set_.accepted_.store(true, mo_release);  // pairs with the acquire in request_accepted()
     }

@@ -9,6 +9,9 @@
 //   ended_    children that have ended and that the parent has not taken back, under the lock
 //   waiter_   the parent, suspended in some_ended(), under the lock: whoever puts the next child into ended_ wakes it
 //
+// A request stays pending in the parent's word until the set is empty, so each wait in some_ended() would pass it on
+// again. It is passed on only if the parent's count of requests has grown since the last time (requests_).
+//
 // A child's last touch of the set is the unlocking after it put itself into ended_.
 
 #include <magpie/runtime/detail/fork_join.hpp>
@@ -57,7 +60,7 @@ public:
     void ended(child& each) noexcept;
 
 protected:
-    child_set() = default;
+    explicit child_set(task_context const& parent) noexcept : requests_(parent.cancel_count()) {}
     ~child_set() = default;
 
     // Requests the cancellation of every child that runs. True if one took it.
@@ -68,6 +71,7 @@ private:
     intrusive_queue<work_item> ended_;
     waiter* waiter_ = nullptr;
     std::size_t live_ = 0;
+    unsigned requests_;  // how many of the parent's requests the children know of
     atomic<bool> accepted_{false};
 };
 

@@ -80,7 +80,7 @@ public:
     void fail(std::exception_ptr error, bool cancel_rest) noexcept;
 
 protected:
-    explicit gather_bounded_base(task_context& parent) noexcept : parent_(parent) {}
+    explicit gather_bounded_base(task_context& parent) noexcept : child_set(parent), parent_(parent) {}
     ~gather_bounded_base() = default;
 
     // A child ended with this error.

@@ -85,6 +85,7 @@ public:
     void store_cancelled() noexcept { outcome_.set_cancelled(); }
     bool has_value() const noexcept { return outcome_.has_value(); }
     outcome<T>&& take() noexcept { return std::move(outcome_); }
+    outcome<T> const& peek() const noexcept { return outcome_; }
 
 private:
     outcome<T> outcome_;

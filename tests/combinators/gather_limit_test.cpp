@@ -96,6 +96,37 @@ TEST_CASE("limit: after an error, or a request to cancel, nothing more is made")
     run(body(), simulated());
 }
 
+TEST_CASE("GATHER-14: limit: each task gets one request for each request to who awaits, also while it cleans up") {
+    trace seen;
+    int deliveries = 0;
+    auto const body = [&]() -> task<> {
+        std::vector<task<int>> tasks;
+        tasks.push_back(cleans_up(seen, "a", 1h, 1ms));
+        tasks.push_back(cleans_up(seen, "b", 1h, 5ms));
+        tasks.push_back(resists(deliveries, 4, 10ms));
+        auto h = spawn(gather(std::move(tasks), {.limit = 3}));
+        co_await sleep(1ms);
+        h.cancel();
+        co_await wait_for(h);
+        CHECK(h.cancelled());
+        CHECK(seen == trace{"a cancelled", "b cancelled", "a cleaned", "b cleaned"});
+        CHECK(deliveries == 1);
+
+        deliveries = 0;
+        std::vector<task<int>> again;
+        again.push_back(after(3ms, 1));
+        again.push_back(resists(deliveries, 4, 10ms));
+        auto twice = spawn(gather(std::move(again), {.limit = 2}));
+        co_await sleep(1ms);
+        twice.cancel();
+        co_await sleep(1ms);
+        twice.cancel();
+        co_await wait_for(twice);
+        CHECK(deliveries == 2);
+    };
+    run(body(), simulated());
+}
+
 TEST_CASE("limit: settled and wait_all go on; one's own cancellation beats them") {
     auto const work = [](int i) { return i % 2 == 0 ? fails_after(1ms, "even") : after(1ms, i); };
     auto const body = [&]() -> task<> {

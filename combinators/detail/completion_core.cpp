@@ -1,0 +1,276 @@
+#include <magpie/combinators/detail/completion_core.hpp>
+#include <magpie/combinators/detail/deadline_scope.hpp>
+#include <magpie/runtime/detail/assert.hpp>
+#include <magpie/runtime/detail/current.hpp>
+#include <magpie/runtime/detail/spawn.hpp>
+#include <magpie/runtime/errors.hpp>
+
+#include <mutex>
+#include <utility>
+
+namespace magpie::detail {
+
+completion_core::~completion_core() {
+    clear_deadline();
+    MAGPIE_ASSERT(consumers_.empty());
+    MAGPIE_ASSERT(children_.empty());
+}
+
+// ---------------------------------------------------------------------------------------------- ends
+
+void completion_core::ended(completion_node& node) noexcept {
+    woken_waiters woken;
+    {
+        std::lock_guard const lock(lock_);
+        --outstanding_;
+        if (listed_waiter* const first = consumers_.pop_front()) {
+            auto& consumer = static_cast<completion_waiter&>(*first);
+            consumer.node_ = &node;
+            consumer.how_ = status::item;
+            --live_;
+            woken.add(consumer);
+        } else {
+            ended_.push_back(&node);
+        }
+        if (exhausted()) {
+            end_waits(status::end, woken);
+        }
+        if (outstanding_ == 0 && joiner_ != nullptr) {
+            woken.add(*std::exchange(joiner_, nullptr));
+        }
+    }
+    woken.wake();
+}
+
+void completion_core::end_waits(status how, woken_waiters& woken) noexcept {
+    while (listed_waiter* const each = consumers_.pop_front()) {
+        static_cast<completion_waiter*>(each)->how_ = how;
+        woken.add(*each);
+    }
+}
+
+// Under the lock.
+completion_core::status completion_core::take(completion_node*& node) noexcept {
+    node = ended_.pop_front();
+    if (node != nullptr) {
+        --live_;
+        return status::item;
+    }
+    if (exhausted()) {
+        return status::end;
+    }
+    return timed_out_ ? status::timed_out : status::none;
+}
+
+// ---------------------------------------------------------------------------------------------- children
+
+void completion_core::start(task_context& parent, completion_child& child) noexcept {
+    child.parent = &parent;
+    child.home = parent.pinned ? parent.home : current_worker();
+    child.pinned = parent.pinned;
+    child.core = this;
+    {
+        std::lock_guard const lock(lock_);
+        children_.push_back(&child);
+        ++outstanding_;
+        ++live_;
+    }
+    schedule(child);
+}
+
+void completion_core::release(completion_child& child) noexcept {
+    {
+        std::lock_guard const lock(lock_);
+        children_.erase(&child);
+    }
+    delete &child;
+}
+
+void completion_core::feed() noexcept {
+    {
+        std::lock_guard const lock(lock_);
+        if (feeding_ || !may_start()) {
+            return;
+        }
+        feeding_ = true;
+    }
+    woken_waiters woken;
+    for (bool on = true; on;) {
+        std::exception_ptr error;
+        bool started = false;
+        try {
+            started = start_one();
+        } catch (...) {
+            error = std::current_exception();
+        }
+        std::lock_guard const lock(lock_);
+        if (!started) {
+            more_ = false;
+            source_error_ = std::move(error);
+        }
+        on = may_start();
+        if (!on) {
+            feeding_ = false;
+            if (exhausted()) {
+                end_waits(status::end, woken);
+            }
+        }
+    }
+    woken.wake();
+}
+
+void completion_core::throw_source_error() {
+    std::exception_ptr error;
+    {
+        std::lock_guard const lock(lock_);
+        error = std::exchange(source_error_, nullptr);
+    }
+    if (error) {
+        std::rethrow_exception(std::move(error));
+    }
+}
+
+// ---------------------------------------------------------------------------------------------- time
+
+void completion_core::set_deadline(time_point when) {
+    if (when != time_point::max()) {
+        arm(*this, when);
+        timer_used_ = true;
+    }
+}
+
+void completion_core::clear_deadline() noexcept {
+    if (std::exchange(timer_used_, false) && !disarm(*this)) {
+        wait_for_flag(timer_over_);
+    }
+    timer_over_.store(false, mo_relaxed);
+    std::lock_guard const lock(lock_);
+    timed_out_ = false;
+}
+
+void completion_core::expired() noexcept {
+    woken_waiters woken;
+    {
+        std::lock_guard const lock(lock_);
+        timed_out_ = true;
+        end_waits(status::timed_out, woken);
+    }
+    woken.wake();
+    timer_over_.store(true, mo_release);  // pairs with the acquire in wait_for_flag()
+}
+
+// ---------------------------------------------------------------------------------------------- leaving
+
+void completion_core::abandon(task_context& parent) noexcept {
+    {
+        std::lock_guard const lock(lock_);
+        MAGPIE_ASSERT(consumers_.empty());
+        MAGPIE_ASSERT(!feeding_);
+        more_ = false;
+    }
+    requests_ = parent.cancel_count();
+    cancel_children();
+}
+
+void completion_core::cancel_children() noexcept {
+    for (completion_child* each = children_.front(); each != nullptr; each = children_.next(each)) {
+        each->request_cancel(request_origin::external);
+    }
+}
+
+void completion_core::drop_rest(char const* what) noexcept {
+    if (source_error_) {
+        report_suppressed(std::move(source_error_), what);
+    }
+    while (completion_node* const node = take_left()) {
+        if (std::exception_ptr error = static_cast<completion_child*>(node)->failure()) {
+            report_suppressed(std::move(error), what);
+        }
+    }
+    while (completion_child* const child = children_.pop_front()) {
+        delete child;
+    }
+}
+
+bool completion_core::join_awaiter::await_ready() noexcept {
+    std::lock_guard const lock(core_.lock_);
+    return core_.outstanding_ == 0;
+}
+
+bool completion_core::join_awaiter::wait() noexcept {
+    // A request that is pending is passed on from in here, so before a child can resume us.
+    context->suspend_forwarding(*this);
+    {
+        std::lock_guard const lock(core_.lock_);
+        if (core_.outstanding_ != 0) {
+            core_.joiner_ = this;
+            return true;
+        }
+    }
+    return !context->complete(*this);  // not: a canceller is inside, and will queue us
+}
+
+bool completion_core::join_awaiter::try_cancel() noexcept {
+    unsigned const count = context->cancel_count();
+    if (count != core_.requests_) {
+        core_.requests_ = count;
+        core_.cancel_children();
+    }
+    return false;
+}
+
+// ---------------------------------------------------------------------------------------------- consumers
+
+bool completion_waiter::await_ready() {
+    core_.feed();
+    core_.throw_source_error();
+    {
+        std::lock_guard const lock(core_.lock_);
+        how_ = core_.take(node_);
+    }
+    yields_ = how_ != completion_core::status::none && budget_exhausted();
+    return how_ != completion_core::status::none && !yields_;
+}
+
+bool completion_waiter::wait() noexcept {
+    if (yields_) {
+        schedule_yield(*this);
+        return true;
+    }
+    std::lock_guard const lock(core_.lock_);
+    how_ = core_.take(node_);
+    if (how_ != completion_core::status::none) {
+        return false;
+    }
+    if (!context->suspend(*this)) {
+        cancelled_ = true;
+        return false;
+    }
+    core_.consumers_.push_back(this);
+    return true;
+}
+
+bool completion_waiter::try_cancel() noexcept {
+    std::lock_guard const lock(core_.lock_);
+    if (!wait_list::linked(this)) {
+        return false;
+    }
+    core_.consumers_.erase(this);
+    return true;
+}
+
+completion_node* completion_waiter::check() {
+    switch (status()) {
+    case completion_core::status::cancelled:
+        deliver_cancellation(*context);
+    case completion_core::status::timed_out:
+        throw timeout_error("the time for the whole stream is up");
+    case completion_core::status::none:
+    case completion_core::status::item:
+    case completion_core::status::end:
+        break;
+    }
+    return node_;
+}
+
+}  // namespace magpie::detail
