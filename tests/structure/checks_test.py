@@ -41,8 +41,8 @@ MISTAKES = {
         "TG-02 is no row": {"tests/a_test.cpp": 'TEST_CASE("TG-01: x") { SUBCASE("TG-02: y") {} }\n'},
         "D2 is no row": {"tests/a_test.cpp": 'TEST_CASE(\n    "TG-01, "\n    "D2: x") {}\n'},
         "write every id out": {"tests/a_test.cpp": 'TEST_CASE("TG-01/02: x") {}\n'},
-        "(MUST) is claimed": {"tests/a_test.cpp": '// TEST_CASE("TG-01: x") {}\n'
-                                                  'TEST_CASE("TG-01: y" * doctest::skip()) {}\n'},
+        "is claimed by no test": {"tests/a_test.cpp": '// TEST_CASE("TG-01: x") {}\n'
+                                                      'TEST_CASE("TG-01: y" * doctest::skip()) {}\n'},
         "TG-03 stands twice": {ROWS: "id\nTG-03\tMUST\tx\nTG-03\tMUST\tx\n"},
         "N-A needs one": {ROWS: "id\nTG-03\tN-A\tx\n"},
         "no verdict of": {ROWS: "id\nTG-03\tPERHAPS\tx\n"},
@@ -78,7 +78,8 @@ def outcome(check, files):
         for name, text in files.items():
             (root / name).parent.mkdir(parents=True, exist_ok=True)
             (root / name).write_text(text)
-        done = subprocess.run([sys.executable, str(root / "tools" / check), *options], capture_output=True, text=True, check=False)
+        command = [sys.executable, str(root / "tools" / check), *options]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
         return done.returncode, done.stdout + done.stderr
 
 
