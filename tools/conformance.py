@@ -36,7 +36,7 @@ ID = re.compile(rf"\b(?:(?:{'|'.join(FEATURES)})-\d+|D\d+)\b")
 # "TG-14/15", "TG-14 to 16", "TG-14, 15": the second half would be overlooked.
 SHORTENED = re.compile(rf"\b(?:{'|'.join(FEATURES)})-\d+(?:\s*(?:/|,|-|\.\.|–|to|and)\s*)\d+\b")
 LITERAL = r'"(?:\\.|[^"\\\n])*"'
-CASE = re.compile(rf"\b(TEST_CASE(?:_\w+)?|SUBCASE|SCENARIO)\s*\(\s*((?:{LITERAL}\s*)+)([^{]*)")
+CASE = re.compile(rf"\b(TEST_CASE(?:_\w+)?|SUBCASE|SCENARIO)\s*\(\s*((?:{LITERAL}\s*)+)([^{{]*)")
 
 
 @dataclasses.dataclass(frozen=True)

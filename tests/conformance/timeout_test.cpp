@@ -57,7 +57,7 @@ TEST_CASE("TO-12, TO-13: a task busy past both deadlines: only the outermost con
     }
 }
 
-TEST_CASE("TO-02, TO-13: the same on several workers, where the task may go on between the two: the outer one converts") {
+TEST_CASE("TO-02, TO-13: the same on several workers, where the task may go on between the two: the outer one ends it") {
     auto const body = [](duration inner_limit, duration outer_limit) -> task<> {
         auto const start = now();
         auto const inner = [&](timeout_scope& scope) { return busy_past(start + inner_limit, start + 2ms, scope); };
@@ -66,7 +66,7 @@ TEST_CASE("TO-02, TO-13: the same on several workers, where the task may go on b
             try {
                 co_await with_timeout(1h, inner);
             } catch (timeout_error const&) {
-                CHECK(inner_limit < outer_limit);  // the inner one was first, and the task was resumed before the outer one
+                CHECK(inner_limit < outer_limit);  // it came first, and the task was resumed before the outer one came
             }
             co_await sleep(1h);
         };
@@ -314,7 +314,7 @@ task<> groups_and_deadlines(unsigned i, std::atomic<bool>& met) {
     }
 }
 
-TEST_CASE("BEY-28, TG-35: no request from outside is lost among timeouts and failing children, on two and eight workers") {
+TEST_CASE("BEY-28, TG-35: no request is lost among timeouts and failing children, on two and eight workers") {
     for (unsigned const workers : {2U, 8U}) {
         CAPTURE(workers);
         runtime rt(threads(workers));
