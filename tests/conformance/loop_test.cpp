@@ -33,7 +33,7 @@ TEST_CASE("LOOP-06: a sleep adds up with the next, and a value comes through it"
     run(body(), simulated());
 }
 
-TEST_CASE("TH-13: what a foreign thread brought and cancels: before its start it never runs; what runs can be waited for") {
+TEST_CASE("TH-13: what a foreign thread cancels before its start never runs; what runs already can be waited for") {
     runtime rt(threads(1));
     std::atomic<bool> holds{false};
     std::atomic<bool> let_go{false};

@@ -23,7 +23,7 @@ namespace {
 using namespace magpie;
 using namespace magpie::tests;
 
-TEST_CASE("TG-41: children start by themselves, all are waited for, errors are collected, and only then the block ends") {
+TEST_CASE("TG-41: children start by themselves, all are waited for, errors are collected; only then the block ends") {
     auto const body = []() -> task<> {
         trace seen;
         stopwatch const watch;

@@ -57,7 +57,7 @@ TEST_CASE("TO-12, TO-13: a task busy past both deadlines: only the outermost con
     }
 }
 
-TEST_CASE("TO-02, TO-13: the same on several workers, where the task may go on between the two: the outer one ends it") {
+TEST_CASE("TO-02, TO-13: the same on several workers, where the task may go on between the two") {
     auto const body = [](duration inner_limit, duration outer_limit) -> task<> {
         auto const start = now();
         auto const inner = [&](timeout_scope& scope) { return busy_past(start + inner_limit, start + 2ms, scope); };
