@@ -258,7 +258,8 @@ void worker::forked() noexcept {
     }
 }
 
-// The oldest forks are the largest parts of the work: thieves get those.
+// The oldest forks are the largest parts of the work: thieves get those. Half of them, but one for everybody who is idle:
+// of few children each may be a long computation, during which nothing more is exposed.
 void worker::expose_forks() noexcept {
     forks_wanted_.store(false, mo_relaxed);
     if (!may_steal_ || shared_.size() == 1) {
@@ -266,7 +267,8 @@ void worker::expose_forks() noexcept {
     }
     auto& queue = run_queue_.owner();
     intrusive_queue<work_item> oldest;
-    forks_.take_oldest(std::min<std::size_t>((forks_.size() + 1) / 2, queue.room()), oldest);
+    std::size_t const idle = shared_.idle.parked() + shared_.idle.searching();
+    forks_.take_oldest(std::min<std::size_t>(std::max((forks_.size() + 1) / 2, idle), queue.room()), oldest);
     queue.push_batch(oldest, oldest.size());
     MAGPIE_ASSERT(oldest.empty());  // there was room, and only the owner fills it
     shared_.wake_one();

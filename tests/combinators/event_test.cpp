@@ -27,15 +27,16 @@ task<> yields(int times) {
     }
 }
 
-TEST_CASE("EV-01: set wakes all in the order of the waiting; who comes after it passes at once") {
+TEST_CASE("EV-01, EV-06: set wakes all in the order of the waiting; who comes after it passes at once") {
     auto const body = []() -> task<> {
         event e;
         trace seen;
         auto a = spawn(waits(e, seen, "1"));
         auto b = spawn(waits(e, seen, "2"));
         co_await yields(2);
-        CHECK(e.waiting() == 2);
+        CHECK((e.waiting() == 2 && !e.is_set()));
         e.set();
+        CHECK((e.waiting() == 0 && e.is_set()));
         CHECK(seen.empty());  // queued, not run
         co_await waits(e, seen, "3");
         co_await yields(1);
@@ -119,7 +120,7 @@ TEST_CASE("D9: set first, cancelled second: the wait returns and the request sta
     run(body(), simulated());
 }
 
-TEST_CASE("EV-07: a foreign thread sets it; the event may die as soon as the wait has returned") {
+TEST_CASE("EV-07, BEY-18: a foreign thread sets it; the event may die as soon as the wait has returned") {
     runtime rt(threads(2));
     auto const body = []() -> task<> {
         for (unsigned i = 0; i < rounds(300); ++i) {

@@ -28,7 +28,7 @@ static_assert(awaitable<pack>);
 static_assert(std::is_same_v<await_result_t<pack>, std::tuple<int, std::monostate>>);
 static_assert(std::is_same_v<await_result_t<decltype(gather())>, std::tuple<>>);
 
-TEST_CASE("GATHER-01: results come in argument order, whatever the order of the ends") {
+TEST_CASE("GATHER-01, GATHER-29: results come in argument order, whatever the order of the ends") {
     auto const body = [](bool exact) -> task<> {
         stopwatch const watch;
         auto [a, b, c] = co_await gather(after(30ms, std::string("a")), after(10ms, std::string("b")),
@@ -81,7 +81,8 @@ TEST_CASE("GATHER-02, GATHER-06: settled: all run to their ends, errors are outc
     run(body(), simulated());
 }
 
-TEST_CASE("GATHER-03, GATHER-04, GATHER-05: the first error cancels the siblings, and surfaces when they have ended") {
+TEST_CASE(
+    "GATHER-03, GATHER-04, GATHER-05, BEY-04: the first error cancels the siblings, and comes when they have ended") {
     trace seen;
     auto const body = [&]() -> task<> {
         stopwatch const watch;

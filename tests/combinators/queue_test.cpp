@@ -30,7 +30,7 @@ task<> gets(queue<int>& q, trace& seen) {
     seen.push_back("got " + std::to_string(co_await q.get()));
 }
 
-TEST_CASE("Q-01, Q-02: first in, first out; full at its capacity, unbounded with 0") {
+TEST_CASE("Q-02: first in, first out; full at its capacity, unbounded with 0") {
     auto const body = []() -> task<> {
         queue<int> q(2);
         CHECK(q.empty());

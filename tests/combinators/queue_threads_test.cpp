@@ -27,7 +27,8 @@ task<> produces(queue<item>& q, unsigned from, unsigned count) {
     }
 }
 
-TEST_CASE("Q-07, Q-20: eight producers, eight consumers, small queues: each item arrives once, all consumers end") {
+TEST_CASE(
+    "Q-07, Q-20, BEY-07: eight producers, eight consumers, small queues: each item arrives once, all consumers end") {
     runtime rt(threads(4));
     for (std::size_t capacity = 1; capacity <= 4; ++capacity) {
         unsigned const each = rounds(20'000);
@@ -65,7 +66,7 @@ TEST_CASE("Q-07, Q-20: eight producers, eight consumers, small queues: each item
     }
 }
 
-TEST_CASE("conservation: what cancelled getters and putters leave is neither lost nor doubled") {
+TEST_CASE("Q-10, Q-12, BEY-27: conservation: what cancelled getters and putters leave is neither lost nor doubled") {
     runtime rt(threads(4));
     auto const body = []() -> task<> {
         for (unsigned round = 0; round < rounds(300); ++round) {
@@ -114,7 +115,7 @@ TEST_CASE("conservation: what cancelled getters and putters leave is neither los
     rt.block_on(body());
 }
 
-TEST_CASE("Q-22: foreign threads put and get, blocking") {
+TEST_CASE("Q-22, BEY-18: foreign threads put and get, blocking") {
     runtime rt(threads(2));
     unsigned const count = rounds(2000);
     queue<item> to_tasks(3);

@@ -34,7 +34,7 @@ struct head_count {
     void leave() { inside.fetch_sub(1); }
 };
 
-TEST_CASE("SEM-17: a thousand calls through a limit of ten: never more than ten inside, results in order") {
+TEST_CASE("SEM-16, SEM-17: a thousand calls through a limit of ten: never more than ten inside, results in order") {
     for (unsigned workers : {1U, 2U, 4U, 8U}) {
         head_count count;
         auto const body = [&]() -> task<> {
@@ -81,7 +81,7 @@ private:
     int heads_;
 };
 
-TEST_CASE("SEM-02, SEM-04: permits are conserved under acquire, cancel, release and resize at once") {
+TEST_CASE("SEM-02, SEM-04, BEY-27: permits are conserved under acquire, cancel, release and resize at once") {
     runtime rt(threads(4));
     auto const body = []() -> task<> {
         for (unsigned round = 0; round < rounds(300); ++round) {
@@ -153,7 +153,7 @@ TEST_CASE("SEM-07: of surplus releases at once exactly those that are too many t
     }
 }
 
-TEST_CASE("EV-07, G3: a foreign thread releases; nothing is lost when workers are about to sleep") {
+TEST_CASE("SEM-16: a foreign thread releases; nothing is lost when workers are about to sleep") {
     runtime rt(threads(2));
     unsigned const count = rounds(3000);
     semaphore items(0);
@@ -174,7 +174,8 @@ TEST_CASE("EV-07, G3: a foreign thread releases; nothing is lost when workers ar
     CHECK(items.available() == 0);
 }
 
-TEST_CASE("LOCK-01, LOCK-05: a plain counter under the mutex, with waiters that are cancelled: never two owners") {
+TEST_CASE(
+    "LOCK-01, LOCK-05, BEY-27: a plain counter under the mutex, with waiters that are cancelled: never two owners") {
     runtime rt(threads(4));
     auto const body = []() -> task<> {
         for (unsigned round = 0; round < rounds(100); ++round) {

@@ -23,7 +23,7 @@ using namespace magpie;
 using namespace magpie::tests;
 
 TEST_CASE(
-    "every form of spawn: awaitables, functions with arguments, options; the name is there before the first step") {
+    "TG-23: every form of spawn: awaitables, functions, options; the name is there before the first step") {
     auto const body = []() -> task<> {
         trace seen;
         auto name = [&]() -> task<> {

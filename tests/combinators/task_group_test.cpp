@@ -82,7 +82,7 @@ TEST_CASE("TG-03: a child that is cancelled explicitly does not abort the group"
     run(body(), simulated());
 }
 
-TEST_CASE("TG-04: the first child error cancels siblings and body; exception_group even for one") {
+TEST_CASE("TG-04, TG-30, BEY-19: the first child error cancels siblings and body; exception_group even for one") {
     auto const body = []() -> task<> {
         trace seen;
         stopwatch const watch;
@@ -133,7 +133,8 @@ TEST_CASE("TG-08: a body error, with or without a suspension before, cancels chi
     run(body(), simulated());
 }
 
-TEST_CASE("TG-09, TG-10, TG-11: nested groups nest their errors; an outer error cancels the inner group without one") {
+TEST_CASE(
+    "TG-09, TG-10, TG-11, BEY-19: nested groups nest errors; an outer error cancels the inner group without one") {
     auto const body = []() -> task<> {
         auto inner_fails = [](task_group& g) -> task<> {
             g.spawn(fails_after(1ms, "inner"));
@@ -199,7 +200,7 @@ TEST_CASE("TG-15, TG-42: all errors in the order in which they happened, the bod
     run(body(), simulated());
 }
 
-TEST_CASE("TG-17, TG-33: exceptions of any type are kept, and destroyed once") {
+TEST_CASE("TG-17, TG-33, TG-42: exceptions of any type are kept, and destroyed once") {
     tally objects;
     struct odd {
         token counted;

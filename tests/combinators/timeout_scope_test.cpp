@@ -60,7 +60,7 @@ TEST_CASE("TO-02: nested deadlines at the same time: both expired, only the oute
     run(body(), simulated());
 }
 
-TEST_CASE("TO-12, TO-13: the inner deadline first, then the outer one interrupts what follows") {
+TEST_CASE("the inner deadline first, then the outer one, each at its own time") {
     auto const body = []() -> task<> {
         trace seen;
         stopwatch const watch;

@@ -35,7 +35,7 @@ static_assert(takes<std::chrono::seconds> && takes<std::chrono::duration<double>
 static_assert(!takes<int> && !takes<unsigned long>);
 static_assert(std::is_same_v<await_result_t<decltype(timeout(1s, after(1ms, std::string())))>, std::string>);
 
-TEST_CASE("TO-01, WF-02, WF-06: expiry cancels, waits for the end, and becomes timeout_error") {
+TEST_CASE("TO-01, TO-03, TO-11, WF-02, WF-06: expiry cancels, waits for the end, and becomes timeout_error") {
     auto const body = []() -> task<> {
         trace seen;
         stopwatch const watch;
@@ -127,7 +127,7 @@ TEST_CASE("TO-06, TO-07: a deadline of zero is due at the first suspension; with
 }
 
 TEST_CASE(
-    "WF-03, WF-04, WF-05: a limit of zero: ready gives its value, lazy never starts, a handle's task is cancelled") {
+    "WF-03, WF-04, WF-05, WF-10: a limit of zero: ready gives its value, lazy never starts, a handle is cancelled") {
     tally objects;
     auto const body = [&]() -> task<> {
         trace seen;

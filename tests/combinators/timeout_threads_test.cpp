@@ -29,7 +29,7 @@ using namespace magpie;
 using namespace magpie::tests;
 
 TEST_CASE(
-    "several workers: deadline, end and request race: exactly one of value, timeout_error, cancellation; no leftovers") {
+    "WF-08: several workers: deadline, end and request race: one of value, timeout_error, cancellation; no leftovers") {
     runtime rt(threads(4));
     std::atomic<int> values{0};
     std::atomic<int> timeouts{0};

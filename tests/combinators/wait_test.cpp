@@ -265,7 +265,8 @@ TEST_CASE("WAIT-18: polling leaves nothing behind; timeout() around it ends the 
     run(body(), simulated());
 }
 
-TEST_CASE("several workers: ends, timers and requests race; done and pending are a partition; nothing hangs") {
+TEST_CASE(
+    "WAIT-08, WAIT-15: several workers: ends, timers and requests race; done and pending are a partition") {
     config c = threads(4);
     c.hooks.on_unhandled = [](event_info const&) {};  // a cancelled owner leaves errors that nobody has seen
     runtime rt(c);

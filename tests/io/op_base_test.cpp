@@ -196,7 +196,7 @@ task<> exercise(storm& all, std::size_t which, unsigned rounds, unsigned seed) {
     CHECK(all.received[which].size() == sent);
 }
 
-TEST_CASE("CAN-25: cancelling from every side loses no byte and delivers none twice") {
+TEST_CASE("CAN-25, IO-02: cancelling from every side loses no byte and delivers none twice") {
     on_each_backend(4, [](config const& c) {
         constexpr std::size_t pipes = 8;
         storm all(pipes);

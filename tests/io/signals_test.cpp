@@ -31,7 +31,7 @@ void raise_in_process(int signal) {
     REQUIRE(::raise(signal) == 0);  // to this thread: delivered when it returns, and never later
 }
 
-TEST_CASE("a signal reaches the task that waits for it, and one that came before counts") {
+TEST_CASE("LOOP-11: a signal reaches the task that waits for it, and one that came before counts") {
     run_on_each_backend(1, []() -> task<> {
         io::signal_stream stream({SIGUSR1, SIGTERM});
         auto waiting = spawn(stream.next());

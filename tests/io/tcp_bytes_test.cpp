@@ -76,7 +76,7 @@ task<std::string> receive_in_random_parts(io::tcp_stream& from, unsigned seed) {
     co_return got;
 }
 
-TEST_CASE("what is sent arrives, byte for byte, whatever the sizes, in both directions at once") {
+TEST_CASE("IO-01: what is sent arrives, byte for byte, whatever the sizes, in both directions at once") {
     run_on_each_backend(2, []() -> task<> {
         std::minstd_rand random(17);
         for (unsigned round = 0; round < 4; ++round) {

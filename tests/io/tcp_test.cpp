@@ -132,7 +132,7 @@ TEST_CASE("small writes go out at once on both ends; that can be changed") {
     });
 }
 
-TEST_CASE("a connection that nobody accepts is refused") {
+TEST_CASE("IO-01: a connection that nobody accepts is refused") {
     run_on_each_backend(1, []() -> task<> {
         auto where = io::endpoint::loopback_v4(0);
         { where = listen_on_loopback().local_endpoint().value(); }
@@ -152,7 +152,7 @@ TEST_CASE("connect by name tries the addresses in turn") {
     });
 }
 
-TEST_CASE("CAN-25: a pending connect is cancelled, and its socket closed") {
+TEST_CASE("CAN-25, IO-02: a pending connect is cancelled, and its socket closed") {
     run_on_each_backend(1, []() -> task<> {
         // A listener whose backlog is full answers no more.
         auto const listener = listen_on_loopback({.backlog = 0});
@@ -186,7 +186,7 @@ TEST_CASE("CAN-25: a pending connect is cancelled, and its socket closed") {
     });
 }
 
-TEST_CASE("CAN-25: a pending accept is cancelled; the next one gets the connection") {
+TEST_CASE("CAN-25, IO-02: a pending accept is cancelled; the next one gets the connection") {
     run_on_each_backend(1, []() -> task<> {
         auto const listener = listen_on_loopback();
         for (int i = 0; i < 3; ++i) {
@@ -202,7 +202,7 @@ TEST_CASE("CAN-25: a pending accept is cancelled; the next one gets the connecti
     });
 }
 
-TEST_CASE("D9: a connection that was accepted before the request is delivered, not leaked") {
+TEST_CASE("D9, CAN-25, IO-02: a connection that was accepted before the request is delivered, not leaked") {
     run_on_each_backend(1, []() -> task<> {
         auto const listener = listen_on_loopback();
         io::tcp_stream accepted;
@@ -248,7 +248,7 @@ TEST_CASE("a listener that is shut down ends the accepts that wait") {
 
 // ------------------------------------------------------------------------------------------------ the end
 
-TEST_CASE("half close: one direction ends, the other goes on") {
+TEST_CASE("IO-07: half close: one direction ends, the other goes on") {
     run_on_each_backend(1, []() -> task<> {
         auto pair = co_await connect_pair();
         (void)co_await pair.client.write("question");
@@ -262,7 +262,7 @@ TEST_CASE("half close: one direction ends, the other goes on") {
     });
 }
 
-TEST_CASE("a read that waits sees the other side go") {
+TEST_CASE("IO-07: a read that waits sees the other side go") {
     run_on_each_backend(1, []() -> task<> {
         auto pair = co_await connect_pair();
         auto reader = spawn(read_text(pair.server));

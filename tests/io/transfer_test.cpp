@@ -134,7 +134,7 @@ TEST_CASE("IO-03: read_until gives up when the buffer is full, or the stream end
     });
 }
 
-TEST_CASE("write_all writes everything, however little is taken at a time") {
+TEST_CASE("IO-01: write_all writes everything, however little is taken at a time") {
     simulate([]() -> task<> {
         scripted_stream to("", {3, 1, 100});
         std::size_t done = 0;

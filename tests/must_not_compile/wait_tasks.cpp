@@ -1,5 +1,5 @@
 // expect: spawn the tasks first
-// The caller could not recognise a task in the result: wait() takes handles.
+// WAIT-14: the caller could not recognise a task in the result: wait() takes handles.
 #include <magpie/combinators/wait.hpp>
 
 magpie::task<> f(std::vector<magpie::task<int>>& tasks) {

@@ -64,7 +64,7 @@ TEST_CASE("TH-01: the call runs on a thread that is no worker; the task goes on 
     CHECK(rt.block_on(body()));
 }
 
-TEST_CASE("TH-03, TH-09: each call runs once, never more at a time than there may be threads") {
+TEST_CASE("TH-03, TH-08, TH-09: each call runs once, never more at a time than there may be threads") {
     config c = threads(2);
     c.blocking_threads = 4;
     runtime rt(c);

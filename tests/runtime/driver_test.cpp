@@ -182,7 +182,7 @@ TEST_CASE("LOOP-14: a busy worker looks at its driver at least once in event_int
     CHECK(r.all[0].polls - before >= 1000 / 10);
 }
 
-TEST_CASE("LOOP-14: timers and foreign spawns are seen within event_interval resumptions of busy tasks") {
+TEST_CASE("LOOP-14, BEY-23: timers and foreign spawns are seen within event_interval resumptions of busy tasks") {
     config c = quick(1);
     c.event_interval = 10;
     rig r(c);

@@ -231,7 +231,7 @@ TEST_CASE("handle_ref: refers to the task, whatever becomes of the handle; cance
     run(body(), simulated());
 }
 
-TEST_CASE("TASK-07: dropping the handle detaches: the task goes on, owned by the runtime") {
+TEST_CASE("TASK-07, BEY-16: dropping the handle detaches: the task goes on, owned by the runtime") {
     std::atomic<int> ended{0};
     auto const slow = [](std::atomic<int>& count) -> task<> {
         co_await sleep(1s);

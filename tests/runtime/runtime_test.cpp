@@ -230,7 +230,7 @@ TEST_CASE("RUN-04: what a leftover spawns while the program ends is refused with
 
 // ------------------------------------------------------------------------------------------------ shutdown
 
-TEST_CASE("shutdown: cancels, waits, and refuses everything from then on; twice is once") {
+TEST_CASE("LOOP-17, RUN-08: shutdown: cancels, waits, and refuses everything from then on; twice is once") {
     for (bool const virtual_time : {true, false}) {
         CAPTURE(virtual_time);
         std::atomic<int> cleaned{0};
@@ -255,7 +255,7 @@ TEST_CASE("shutdown: cancels, waits, and refuses everything from then on; twice 
     }
 }
 
-TEST_CASE("shutdown: who has not ended in time is in the report, and goes on") {
+TEST_CASE("DBG-07: shutdown: who has not ended in time is in the report, and goes on") {
     std::atomic<bool> release{false};
     std::atomic<int> held{0};
     runtime rt(threads(2));

@@ -35,7 +35,8 @@ task<> awaits(join_handle<void> h) {
     co_await std::move(h);
 }
 
-TEST_CASE("rt.tasks(): the live spawned tasks by id, with name, state, age, place, requests, and what they wait for") {
+TEST_CASE(
+    "TASK-18, DBG-03, DBG-05, BEY-20: rt.tasks(): id, name, state, age, place, requests, and what is waited for") {
     runtime rt(simulated());
     unsigned line = 0;
     auto const body = [&]() -> task<> {

@@ -21,7 +21,7 @@ using namespace std::chrono_literals;
 
 using trace = std::vector<std::string>;
 
-TEST_CASE("TASK-19: outside a task there is no current one: usage_error") {
+TEST_CASE("TASK-19, DBG-02: outside a task there is no current one: usage_error") {
     CHECK_THROWS_AS((void)this_task::id(), usage_error);
     CHECK_THROWS_AS((void)this_task::name(), usage_error);
     CHECK_THROWS_AS((void)this_task::worker(), usage_error);

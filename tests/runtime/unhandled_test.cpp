@@ -58,7 +58,7 @@ std::size_t count_reports(scenario const& body) {
     return virtual_time;
 }
 
-TEST_CASE("TASK-08: reported once if the task is detached, or the handle dropped, before or after the end") {
+TEST_CASE("TASK-08, BEY-16: reported once if the task is detached, or the handle dropped, before or after the end") {
     CHECK(count_reports([](runtime&) -> task<> {
         spawn_detached(fails());
         co_await sleep(1us);

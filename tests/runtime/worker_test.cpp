@@ -120,7 +120,7 @@ TEST_CASE("stampede: a tree of tasks over one to eight workers; each leaf once")
     }
 }
 
-TEST_CASE("no starvation: yielding tasks, pinned or not, and freshly spawned ones all make progress") {
+TEST_CASE("BEY-23: no starvation: yielding tasks, pinned or not, and freshly spawned ones all make progress") {
     for (unsigned const workers : {1U, 2U}) {
         CAPTURE(workers);
         runtime rt(threads(workers));
