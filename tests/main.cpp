@@ -15,12 +15,13 @@
 
 #if defined(MAGPIE_TESTS_UNDER_TSAN)
 // An exception's reference count is in libstdc++, where ThreadSanitizer sees neither its atomics nor, so, that who frees
-// the exception does it after everybody who looked at it.
+// the exception does it after everybody who looked at it. Matched by name, which takes a symboliser.
 extern "C" char const* __tsan_default_suppressions();
 extern "C" char const* __tsan_default_suppressions() {
     return "race:^std::__exception_ptr::exception_ptr::_M_release\n"
            "race:^std::runtime_error::~runtime_error\n"
-           "race:^std::logic_error::~logic_error\n";
+           "race:^std::logic_error::~logic_error\n"
+           "race:^magpie::describe\n";
 }
 #endif
 
@@ -47,14 +48,6 @@ struct case_counter : doctest::IReporter {
 DOCTEST_REGISTER_LISTENER("case_counter", 1, case_counter);
 
 }  // namespace
-
-// libstdc++ counts the references to an exception inside its shared library, which ThreadSanitizer does not see: who
-// looks at an exception, and gives his reference up, then races with who frees it. Matched by name, which takes a
-// symboliser.
-extern "C" char const* __tsan_default_suppressions();
-extern "C" char const* __tsan_default_suppressions() {
-    return "race:magpie::describe\n";
-}
 
 int main(int argc, char** argv) {
     doctest::Context context(argc, argv);
