@@ -87,14 +87,16 @@ void worker::turn(work_item& item) noexcept {
     found_work();
     counters_.tasks_resumed.add();
     --budget_;
+    beat_.add();
+    turn_of_.store(item.context, mo_relaxed);
     step_into(item).resume();
     close_joins();
-    current_ = nullptr;
+    set_current(nullptr);
 }
 
 std::coroutine_handle<> worker::step_into(work_item& item) noexcept {
     task_context& task = *item.context;
-    current_ = &task;
+    set_current(&task);
     if (!task.has_started()) {
         if (task.request_pending()) {
             return task.finish(finish_kind::unstarted);
@@ -164,6 +166,7 @@ void worker::look_around() noexcept {
     loop_->poll();
     fire_timers();
     take_injected();
+    (void)rescue_others();
     forks_seen_.store(forks_.size(), mo_relaxed);
     pinned_seen_.store(pinned_.size(), mo_relaxed);
     if (!forks_.empty()) {
@@ -204,6 +207,7 @@ void worker::take_injected() noexcept {
 }
 
 bool worker::charge() noexcept {
+    beat_.add();
     if (--budget_ > 0) {
         return false;
     }
@@ -282,12 +286,12 @@ void worker::close_joins() noexcept {
 }
 
 void worker::run_eagerly(task_context& task) noexcept {
-    task_context* const before = std::exchange(current_, nullptr);
+    task_context* const before = current();
     fork_join* const joins = std::exchange(open_, nullptr);
     step_into(task).resume();
     close_joins();
     open_ = joins;
-    current_ = before;
+    set_current(before);
 }
 
 // ---------------------------------------------------------------------------------------------- metrics
@@ -304,6 +308,9 @@ worker_metrics worker::look() const noexcept {
     m.completions = loop_->completions();
     m.timers_fired = counters_.timers_fired.value.load(mo_relaxed);
     m.budget_exhausted = counters_.budget_exhausted.value.load(mo_relaxed);
+    m.rescues = counters_.rescues.value.load(mo_relaxed);
+    m.completions_taken_over = counters_.completions_taken_over.value.load(mo_relaxed);
+    m.timers_taken_over = counters_.timers_taken_over.value.load(mo_relaxed);
     m.run_queue = run_queue_.size();
     m.fork_stack = forks_seen_.load(mo_relaxed);
     m.pinned = pinned_seen_.load(mo_relaxed) + pinned_inbox_.size();
