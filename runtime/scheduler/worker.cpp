@@ -122,10 +122,28 @@ work_item* worker::take() noexcept {
         }
         queue_credit_ = 0;
     }
-    if (work_item* const forked = forks_.pop()) {
+    if (work_item* const forked = pop_fork()) {
         return forked;
     }
     return take_queued();
+}
+
+work_item* worker::pop_fork() noexcept {
+    if (forks_.empty()) {
+        return nullptr;
+    }
+    claim::section const alone(forks_claim_);
+    return forks_.pop();
+}
+
+work_item* worker::pop_fork_of(fork_join const& join) noexcept {
+    claim::section const alone(forks_claim_);
+    work_item* const next = forks_.peek();
+    if (next == nullptr || static_cast<fork_join::child*>(next->context)->join != &join ||
+        next->context->request_pending()) {
+        return nullptr;
+    }
+    return forks_.pop();
 }
 
 work_item* worker::take_queued() noexcept {
@@ -256,10 +274,8 @@ void worker::post_pinned(work_item& item) noexcept {
     shared_.wake(index_);
 }
 
-void worker::forked() noexcept {
-    if (forks_wanted_.load(mo_relaxed) || shared_.idle.any_parked()) {
-        expose_forks();
-    }
+bool worker::shared_any_parked() const noexcept {
+    return shared_.idle.any_parked();
 }
 
 // The oldest forks are the largest parts of the work: thieves get those.
@@ -270,7 +286,10 @@ void worker::expose_forks() noexcept {
     }
     auto& queue = run_queue_.owner();
     intrusive_queue<work_item> oldest;
-    forks_.take_oldest(std::min<std::size_t>((forks_.size() + 1) / 2, queue.room()), oldest);
+    {
+        claim::section const alone(forks_claim_);
+        forks_.take_oldest(std::min<std::size_t>((forks_.size() + 1) / 2, queue.room()), oldest);
+    }
     queue.push_batch(oldest, oldest.size());
     MAGPIE_ASSERT(oldest.empty());  // there was room, and only the owner fills it
     shared_.wake_one();

@@ -11,6 +11,7 @@
 #include <magpie/runtime/detail/timer.hpp>
 #include <magpie/runtime/driver.hpp>
 #include <magpie/runtime/metrics.hpp>
+#include <magpie/runtime/scheduler/claim.hpp>
 #include <magpie/runtime/scheduler/fork_stack.hpp>
 #include <magpie/runtime/scheduler/inject_queue.hpp>
 #include <magpie/runtime/scheduler/ready_fifo.hpp>
@@ -19,6 +20,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <span>
 
 namespace magpie::detail {
 
@@ -62,14 +64,32 @@ public:
     void set_current(task_context* context) noexcept { current_.store(context, mo_relaxed); }
     fork_join* open_join() const noexcept { return open_; }
     void set_open_join(fork_join* join) noexcept { open_ = join; }
-    fork_stack<work_item>& forks() noexcept { return forks_; }
+
+    // The fork stack. reserve_forks() throws std::bad_alloc; push_forks() of as many children then does not throw. They
+    // are pushed last one first, so that the first is on top.
+    void reserve_forks(std::size_t more) {
+        claim::section const alone(forks_claim_);
+        forks_.reserve(more);
+    }
+    void push_forks(std::span<fork_join::child* const> children) noexcept {
+        {
+            claim::section const alone(forks_claim_);
+            for (std::size_t i = children.size(); i != 0; --i) {
+                forks_.push(children[i - 1]);
+            }
+        }
+        if (forks_wanted_.load(mo_relaxed) || shared_any_parked()) {
+            expose_forks();
+        }
+    }
+    bool has_forks() const noexcept { return !forks_.empty(); }
+    // The newest fork, if it is a child of this join that is not to be cancelled.
+    work_item* pop_fork_of(fork_join const& join) noexcept;
 
     // Queues a ready task here, and sees to it that somebody runs it.
     void push(work_item& item) noexcept;
     // As push(), but wakes nobody: the worker itself will come to it soon.
     void push_quietly(work_item& item) noexcept;
-    // Children were put on the fork stack.
-    void forked() noexcept;
     // Everything is FIFO here: children too go through the queue.
     bool fifo() const noexcept { return fifo_; }
 
@@ -122,6 +142,9 @@ private:
     void take_injected() noexcept;
     void fire_timers() noexcept;
     void expose_forks() noexcept;
+    work_item* pop_fork() noexcept;
+    unsigned take_forks_of(worker& stuck) noexcept;
+    bool shared_any_parked() const noexcept;
     work_item* take_fifo() noexcept;
     work_item* steal_from_others() noexcept;
     void found_work() noexcept;
@@ -159,6 +182,7 @@ private:
     counter beat_;
     fork_join* open_ = nullptr;
     fork_stack<work_item> forks_;
+    claim forks_claim_;  // of forks_
     intrusive_queue<work_item> pinned_;
     bool pinned_next_ = false;       // the queues' turns alternate
     ready_fifo ready_;

@@ -1,6 +1,7 @@
 // What a worker does for another that is stuck in one task: everything that waits there and need not.
 //
 //   ready tasks            are stolen anyway (worker_idle.cpp)
+//   forked children        not exposed to thieves yet: taken under a claim (claim.hpp), and queued here
 //   timers that are due    fired here: the heap has a lock, and whoever pops a timer wakes its task
 //   completions            taken in here: see driver::take_over()
 //   posted cancellations   carried out here, by the same
@@ -23,11 +24,25 @@ namespace magpie::detail {
 namespace {
 
 constexpr unsigned timers_per_rescue = 64;
+constexpr std::size_t forks_per_rescue = 64;
 
 }  // namespace
 
 bool worker::is_stranded() const noexcept {
-    return loop_->is_stranded() || next_deadline() <= shared_.now();
+    return !forks_.empty() || loop_->is_stranded() || next_deadline() <= shared_.now();
+}
+
+unsigned worker::take_forks_of(worker& stuck) noexcept {
+    if (stuck.forks_.empty() || !stuck.forks_claim_.try_claim()) {
+        return 0;
+    }
+    intrusive_queue<work_item> taken;
+    std::size_t const count = stuck.forks_.take_for_owner(forks_per_rescue, taken);
+    stuck.forks_claim_.give_back();
+    while (work_item* const item = taken.pop_front()) {
+        push(*item);
+    }
+    return static_cast<unsigned>(count);
 }
 
 bool worker::others_are_stranded() const noexcept {
@@ -64,12 +79,14 @@ bool worker::rescue_others() noexcept {
 bool worker::take_over(worker& stuck) noexcept {
     unsigned const timers = fire_timers_of(stuck, timers_per_rescue);
     std::size_t const completions = stuck.loop_->take_over();
-    if (timers == 0 && completions == 0) {
+    unsigned const forks = take_forks_of(stuck);
+    if (timers == 0 && completions == 0 && forks == 0) {
         return false;
     }
     counters_.rescues.add();
     counters_.timers_taken_over.add(timers);
     counters_.completions_taken_over.add(completions);
+    counters_.tasks_stolen.add(forks);
     return true;
 }
 

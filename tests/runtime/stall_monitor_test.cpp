@@ -83,6 +83,33 @@ TEST_CASE("a blocking system call in a task holds up the sleepers of its worker 
     CHECK(rt.snapshot().totals().timers_taken_over == 1);
 }
 
+TEST_CASE("the children of a gather whose first child computes run on another worker, all of them") {
+    for (unsigned const workers : {2U, 4U}) {
+        CAPTURE(workers);
+        runtime rt(threads(workers));
+        for (unsigned r = 0; r < 10; ++r) {
+            constexpr unsigned n = 100;
+            std::atomic<unsigned> ended{0};
+            auto const child = [](std::atomic<unsigned>& count, unsigned i) -> task<> {
+                if (i == 0) {
+                    until([&] { return count == n - 1; });
+                }
+                count.fetch_add(1);
+                co_return;
+            };
+            auto const body = [&]() -> task<> {
+                std::vector<task<>> all;
+                for (unsigned i = 0; i < n; ++i) {
+                    all.push_back(child(ended, i));
+                }
+                co_await gather(std::move(all));
+            };
+            rt.block_on(body());
+            CHECK(ended == n);
+        }
+    }
+}
+
 TEST_CASE("tasks that wait on a stuck worker can be cancelled") {
     runtime rt(threads(2));
     std::atomic<unsigned> ended{0};
