@@ -85,10 +85,10 @@ constexpr config_key config_rows[] = {
     flag<of_config<[](auto& c) -> auto& { return c.steal; }>>("runtime.steal",
                                                               "Idle workers take ready tasks from busy ones."),
     flag<of_config<[](auto& c) -> auto& { return c.rescue; }>>(
-        "runtime.rescue", "Idle workers take over the completions and timers of stuck workers. Accepted, without effect yet."),
+        "runtime.rescue", "Other workers take over the completions, timers and cancellations of a worker that is stuck in one task."),
     row<of_config<[](auto& c) -> auto& { return c.stall_threshold; }>>(
         "runtime.stall_threshold", key_kind::time, ns(200us), ns(1h), "off",
-        "A worker that is in one task for longer than this counts as stuck. Accepted, without effect yet."),
+        "A worker that has been in one task for longer than this counts as stuck. \"off\": nobody ever does."),
     row<of_config<[](auto& c) -> auto& { return c.spin; }>>(
         "runtime.spin", key_kind::time, ns(1us), ns(10ms), "off",
         "How long a worker that has run out of work looks for more before it sleeps. Shortens the answer to the next "

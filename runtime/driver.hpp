@@ -39,6 +39,13 @@ public:
     // an owner that is stuck in one task. Returns the number of completions taken in; 0 also if somebody else is at it.
     virtual std::size_t reap() noexcept = 0;
 
+    // For an owner that is stuck in one task: does in its stead what another thread can. Submits what it has
+    // published, cancels what it has been told to cancel, makes the kernel post what it holds back, and reaps. A few
+    // system calls. Returns as reap().
+    virtual std::size_t take_over() noexcept { return reap(); }
+    // True if take_over() would probably find something. Reads memory only. Any thread; a hint.
+    virtual bool is_stranded() const noexcept { return false; }
+
     // Operations that the kernel still works on, or may write to. The worker's thread does not end before it is 0.
     virtual std::size_t in_flight() const noexcept = 0;
 

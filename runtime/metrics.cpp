@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <chrono>
 #include <iterator>
 #include <string_view>
 
@@ -25,6 +26,9 @@ constexpr worker_counter worker_counters[] = {
     {&worker_metrics::completions, "magpie_completions_total", "I/O completions reaped."},
     {&worker_metrics::timers_fired, "magpie_timers_fired_total", "Timers that fired."},
     {&worker_metrics::budget_exhausted, "magpie_budget_exhausted_total", "Times a task had used up its budget."},
+    {&worker_metrics::rescues, "magpie_rescues_total", "Times the worker took something over from a stuck one."},
+    {&worker_metrics::completions_taken_over, "magpie_completions_taken_over_total", "I/O completions taken over."},
+    {&worker_metrics::timers_taken_over, "magpie_timers_taken_over_total", "Timers fired for a stuck worker."},
 };
 
 struct worker_gauge {
@@ -93,6 +97,9 @@ std::string metrics::prometheus() const {
     out.single("magpie_tasks_spawned_total", "counter", "Tasks begun by spawn or block_on.", tasks_spawned);
     out.single("magpie_tasks_live", "gauge", "Tasks begun and not ended yet.", tasks_live);
     out.single("magpie_tasks_destroyed_unstarted_total", "counter", "Tasks that never ran.", tasks_destroyed_unstarted);
+    out.single("magpie_stalls_total", "counter", "Times a worker was found stuck in one task.", stalls);
+    out.single("magpie_longest_stall_microseconds", "gauge", "Longest time that a worker was stuck in one task.",
+               static_cast<std::uint64_t>(std::chrono::duration_cast<std::chrono::microseconds>(longest_stall).count()));
     out.single("magpie_inject_queue_depth", "gauge", "Ready tasks that no worker has taken yet.", inject_queue);
     out.single("magpie_blocking_threads", "gauge", "Threads of the blocking pool.", blocking_threads);
     out.single("magpie_blocking_busy", "gauge", "Threads of the blocking pool that run a call.", blocking_busy);

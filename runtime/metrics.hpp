@@ -1,5 +1,7 @@
 #pragma once
 
+#include <magpie/runtime/clock.hpp>
+
 #include <cstddef>
 #include <cstdint>
 #include <string>
@@ -19,6 +21,9 @@ struct worker_metrics {
     std::uint64_t completions = 0;    // I/O completions reaped from its driver
     std::uint64_t timers_fired = 0;
     std::uint64_t budget_exhausted = 0;  // times a task was sent to the back because its budget was used up
+    std::uint64_t rescues = 0;           // times it took something over from a stuck worker
+    std::uint64_t completions_taken_over = 0;  // by these; the stuck worker's `completions` counts them too
+    std::uint64_t timers_taken_over = 0;       // fired for a stuck worker; in nobody's timers_fired
 
     std::size_t run_queue = 0;   // ready, may be stolen
     std::size_t fork_stack = 0;  // forked children that this worker has not exposed yet
@@ -37,6 +42,8 @@ struct metrics {
     std::uint64_t tasks_spawned = 0;              // tasks begun by spawn or block_on
     std::uint64_t tasks_live = 0;                 // of these, not ended yet
     std::uint64_t tasks_destroyed_unstarted = 0;  // cancelled before their first step, or spawned too late
+    std::uint64_t stalls = 0;                     // times a worker was found stuck in one task
+    duration longest_stall{};                     // of those that have ended
     std::size_t inject_queue = 0;                 // ready, from outside or overflowed, taken by no worker yet
     std::size_t blocking_threads = 0;             // threads of the blocking pool
     std::size_t blocking_busy = 0;                // of these, running a call

@@ -51,6 +51,21 @@ protected:
     // Does what the messages ask for. Owner.
     void take_in_messages() noexcept;
 
+    // Cancellations were posted, and not taken in. Any thread.
+    bool has_cancels() const noexcept { return !cancels_.empty(); }
+    // Any thread, for a stuck owner: `cancel(op)` for each operation whose cancellation was posted; false sends the
+    // message back, to the owner or the next who tries.
+    template <class Cancel>
+    void cancel_for_owner(Cancel cancel) noexcept {
+        cancels_.take_all([&](op_base& op) {
+            if (op.is_done() || cancel(op)) {
+                op.end_cancel();
+            } else {
+                cancels_.post(op);
+            }
+        });
+    }
+
     // The first and the last thing in poll(). Owner.
     void begin_poll() noexcept;
     void end_poll() noexcept;

@@ -10,6 +10,7 @@
 #include <system_error>
 
 #include <errno.h>
+#include <poll.h>
 #include <sys/epoll.h>
 #include <time.h>
 #include <unistd.h>
@@ -45,7 +46,8 @@ poll_loop::poll_loop(io_config const& settings)
 // ---------------------------------------------------------------------------------------------- starting
 
 bool poll_loop::start(op_base& op) noexcept {
-    bool const others_first = budget_exhausted();
+    bool const others_first = budget_exhausted();  // may poll: not under the lock
+    std::lock_guard const lock(lock_);
     if (op.refuse_if_due()) {
         return false;
     }
@@ -240,27 +242,56 @@ void poll_loop::on_ready(int fd) noexcept {
 
 void poll_loop::poll() {
     begin_poll();
-    take_in_messages();
-    try_queued();
-    look(time_point::min());
+    {
+        std::lock_guard const lock(lock_);
+        round();
+    }
     end_poll();
 }
 
-void poll_loop::park(time_point deadline) {
+void poll_loop::round() noexcept {
     take_in_messages();
     try_queued();
-    bool const may_sleep = wakeup_.prepare_sleep();
+    epoll_event events[events_per_look];
+    take_in(wait_for_events(time_point::min(), events), events);
+}
+
+void poll_loop::park(time_point deadline) {
+    bool may_sleep = false;
+    {
+        std::lock_guard const lock(lock_);
+        take_in_messages();
+        try_queued();
+        may_sleep = wakeup_.prepare_sleep();
+    }
     // The one more look of wakeup.hpp: a buffer may have come back without a notification.
-    look(may_sleep && !has_messages() ? deadline : time_point::min());
+    epoll_event events[events_per_look];
+    int const count = wait_for_events(may_sleep && !has_messages() ? deadline : time_point::min(), events);
     if (may_sleep) {
         wakeup_.end_sleep();
     }
+    std::lock_guard const lock(lock_);
+    take_in(count, events);
     take_in_messages();
 }
 
-// Waits for events until the deadline (min: not at all; max: for ever), and deals with them.
-void poll_loop::look(time_point deadline) noexcept {
-    epoll_event events[events_per_look];
+std::size_t poll_loop::take_over() noexcept {
+    std::unique_lock const lock(lock_, std::try_to_lock);
+    if (!lock.owns_lock()) {
+        return 0;
+    }
+    std::uint64_t const before = completions();
+    round();
+    return static_cast<std::size_t>(completions() - before);
+}
+
+bool poll_loop::is_stranded() const noexcept {
+    pollfd ready{.fd = epoll_.get(), .events = POLLIN, .revents = 0};
+    return has_work() || ::poll(&ready, 1, 0) > 0;
+}
+
+// Waits for events until the deadline (min: not at all; max: for ever). Their number, or less than zero: none.
+int poll_loop::wait_for_events(time_point deadline, epoll_event* events) noexcept {
     bool const for_ever = deadline == time_point::max();
     duration left{};
     if (!for_ever && deadline != time_point::min()) {
@@ -271,16 +302,14 @@ void poll_loop::look(time_point deadline) noexcept {
         timespec const limit{.tv_sec = seconds.count(), .tv_nsec = (left - seconds).count()};
         int const count = ::epoll_pwait2(epoll_.get(), events, events_per_look, &limit, nullptr);
         if (count >= 0 || errno == EINTR) {
-            take_in(count, events);
-            return;
+            return count;
         }
         has_nanosecond_wait_ = false;  // an older kernel, or a filter that does not know the call
     }
     // Rounded up: not a moment before the deadline.
     auto const milliseconds = std::min<std::int64_t>(std::chrono::ceil<std::chrono::milliseconds>(left).count(),
                                                      std::numeric_limits<int>::max());
-    take_in(::epoll_wait(epoll_.get(), events, events_per_look, for_ever ? -1 : static_cast<int>(milliseconds)),
-            events);
+    return ::epoll_wait(epoll_.get(), events, events_per_look, for_ever ? -1 : static_cast<int>(milliseconds));
 }
 
 void poll_loop::take_in(int count, epoll_event const* events) noexcept {

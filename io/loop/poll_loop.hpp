@@ -7,9 +7,10 @@
 // charged to the turn's budget, so that a socket that is always ready cannot keep the worker to itself: when the budget
 // is used up, the operation is queued and tried by the next poll().
 //
-// Everything here is the owner's, but for the inboxes of event_loop: a cancellation is a message, and the operation is
-// still in a list of this loop when the message comes, or has ended. Nobody can take in completions for an owner that is
-// busy, since they only come to be by its own system calls.
+// Everything here belongs to whoever holds the lock, but for the inboxes of event_loop: a cancellation is a message, and
+// the operation is still in a list of this loop when the message comes, or has ended. The holder is the owner, but for
+// the sleep itself; or, while the owner is stuck in a task, another thread that makes a round in its stead, take_over().
+// That one never waits for the lock.
 //
 // Descriptors are registered for one event at a time (EPOLLONESHOT) and armed again for each wait: a descriptor may be
 // closed and its number given out anew between two operations, and no state of ours may depend on that.
@@ -21,6 +22,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <mutex>
 #include <vector>
 
 struct epoll_event;
@@ -36,6 +38,8 @@ public:
     void park(time_point deadline) override;
     bool has_work() const noexcept override { return has_messages() || anything_queued_.load(mo_relaxed); }
     std::size_t reap() noexcept override { return 0; }
+    std::size_t take_over() noexcept override;
+    bool is_stranded() const noexcept override;
     std::size_t in_flight() const noexcept override { return 0; }  // the kernel writes to nothing between our calls
     std::uint64_t completions() const noexcept override { return ended_.load(mo_relaxed); }
     char const* name() const noexcept override { return "poll"; }
@@ -70,14 +74,16 @@ private:
     void finish(op_base& op, int result) noexcept;
     void note_end() noexcept { ended_.store(ended_.load(mo_relaxed) + 1, mo_relaxed); }
     void take_in(int count, epoll_event const* events) noexcept;
-    void look(time_point deadline) noexcept;
+    void round() noexcept;
+    int wait_for_events(time_point deadline, epoll_event* events) noexcept;
 
+    std::mutex lock_;
     io::fd epoll_;
     std::vector<place_to_wait> places_;    // by descriptor
     completion_list queued_;               // not tried yet: others come first
     atomic<bool> anything_queued_{false};  // queued_ is not empty; others read it as a hint
     bool has_nanosecond_wait_ = true;      // epoll_pwait2, Linux 5.11
-    atomic<std::uint64_t> ended_{0};       // written by the owner
+    atomic<std::uint64_t> ended_{0};       // written under the lock
 };
 
 }  // namespace magpie::detail

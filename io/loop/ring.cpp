@@ -89,4 +89,18 @@ int ring::enter(unsigned submit, unsigned wait, timespec const* timeout, bool fl
                            reinterpret_cast<sigset_t*>(&argument), sizeof argument);
 }
 
+int ring::enter_from_outside(unsigned submit, bool flush) noexcept {
+    if (sqpoll_) {
+        return 0;  // the kernel's thread submits
+    }
+    return io_uring_enter2(static_cast<unsigned>(ring_.ring_fd), submit, 0, flush ? IORING_ENTER_GETEVENTS : 0U, nullptr, 0);
+}
+
+int ring::cancel_from_outside(std::uint64_t tag) noexcept {
+    io_uring_sync_cancel_reg which{};
+    which.addr = tag;
+    which.fd = -1;
+    return io_uring_register(static_cast<unsigned>(ring_.ring_fd), IORING_REGISTER_SYNC_CANCEL, &which, 1);
+}
+
 }  // namespace magpie::detail

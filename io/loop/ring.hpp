@@ -51,10 +51,19 @@ public:
 
     // --- Any thread: from memory.
 
+    // For an owner that is busy: hands over what it has published, and makes the kernel post what overflowed the queue.
+    // As enter() otherwise.
+    int enter_from_outside(unsigned submit, bool flush) noexcept;
+    // Cancels what was submitted with this tag, waiting for nothing. 0, or a negated errno: -ENOENT if there is no such
+    // operation, -EALREADY or -ETIME if it is too late. Linux 6.0.
+    int cancel_from_outside(std::uint64_t tag) noexcept;
+
     // Published and not yet taken by the kernel.
     unsigned unsubmitted() const noexcept { return load(ring_.sq.ktail) - load(ring_.sq.khead); }
     // The kernel holds completions back until somebody enters it: task work, or what overflowed the queue.
     bool must_enter() const noexcept { return (load(ring_.sq.kflags) & (sq_taskrun | IORING_SQ_CQ_OVERFLOW)) != 0; }
+    bool must_be_kicked() const noexcept { return (load(ring_.sq.kflags) & sq_taskrun) != 0; }
+    bool has_overflown() const noexcept { return (load(ring_.sq.kflags) & IORING_SQ_CQ_OVERFLOW) != 0; }
     bool has_completions() const noexcept { return load(ring_.cq.ktail) != load(ring_.cq.khead); }
 
     // --- Whoever holds the reap lock.

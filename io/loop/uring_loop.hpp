@@ -9,6 +9,10 @@
 // entries into the operations they belong to; frees the lock; and only then wakes tasks. Under the lock there is no
 // system call, no allocation and no code of others, so that a holder that is preempted is the worst that can happen.
 //
+// For an owner that is stuck in a task another thread does more than that: take_over() also submits what the owner has
+// published, cancels what it has been told to cancel, and kicks it (runtime/detail/kick.hpp) if the kernel holds
+// completions back for it. It never fills an entry of the queue, nor touches a list: those are the owner's.
+//
 // No more is ever in flight than the completion queue can hold: begun_ - reaped_ counts what has been promised a place.
 // Operations stay a little below that bound, so that there is always room for the cancellations without which they might
 // never end, and for the one read by which other threads wake this loop. What finds no room waits in a list.
@@ -35,6 +39,8 @@ public:
     void park(time_point deadline) override;
     bool has_work() const noexcept override;
     std::size_t reap() noexcept override;
+    std::size_t take_over() noexcept override;
+    bool is_stranded() const noexcept override;
     std::size_t in_flight() const noexcept override;
     std::uint64_t completions() const noexcept override { return completions_.load(mo_relaxed); }
     char const* name() const noexcept override { return "io_uring"; }
@@ -79,6 +85,7 @@ private:
     void disarm_wake_read() noexcept;
     void enter(unsigned wait, timespec const* timeout) noexcept;
     unsigned reap_batch(completion_list& done) noexcept;
+    void kick_owner() noexcept;
 
     // Entries that the completion queue must have a place for.
     std::uint64_t promised() const noexcept {
@@ -103,6 +110,7 @@ private:
     atomic<std::uint64_t> reaped_{0};
     atomic<std::uint64_t> completions_{0};
     wake_read wake_read_;
+    atomic<std::int64_t> last_kick_{0};  // when the owner was last kicked, as a count of nanoseconds
 };
 
 }  // namespace magpie::detail

@@ -19,7 +19,7 @@ std::coroutine_handle<> fork_join::launch(std::coroutine_handle<> parent, task_c
     }
     worker& here = *current_worker();
     if (!here.fifo() && !parent_context.pinned) {
-        here.forks().reserve(children.size() - 1);  // throws before anything has begun, or not at all
+        here.reserve_forks(children.size() - 1);  // throws before anything has begun, or not at all
     }
     total_ = static_cast<std::uint32_t>(children.size());
     pending_.store(total_ + 1, mo_relaxed);
@@ -42,11 +42,8 @@ std::coroutine_handle<> fork_join::launch(std::coroutine_handle<> parent, task_c
         }
         return std::noop_coroutine();
     }
-    for (std::size_t i = children.size() - 1; i != 0; --i) {
-        here.forks().push(children[i]);
-    }
     if (children.size() > 1) {
-        here.forked();
+        here.push_forks(children.subspan(1));
     }
     return here.step_into(*children[0]);
 }
@@ -67,12 +64,8 @@ std::coroutine_handle<> fork_join::arrive(child& ended) noexcept {
     }
     // The next child is on top of the fork stack unless it was exposed or stolen. One that is to be cancelled unstarted
     // goes through the main loop: ending it here would recurse, a level for each.
-    work_item* const next = here.forks().peek();
-    if (next != nullptr && static_cast<child*>(next->context)->join == this && !next->context->request_pending() &&
-        !here.charge()) {
-        // charge() may have exposed it meanwhile
-        if (here.forks().peek() == next) {
-            here.forks().pop();
+    if (here.has_forks() && !here.charge()) {
+        if (work_item* const next = here.pop_fork_of(*this)) {
             return here.step_into(*next);
         }
     }

@@ -69,7 +69,13 @@ scheduler::scheduler(config&& settings, driver_factory const& make_driver, unsig
     if (driven_by_caller()) {
         return;
     }
+    if (settings_.rescue && settings_.stall_threshold > duration::zero()) {
+        monitor_ = std::make_unique<stall_monitor>(*this);
+    }
     try {
+        if (monitor_ != nullptr) {
+            monitor_->start();
+        }
         for (unsigned i = 0; i < count; ++i) {
             threads_.emplace_back([this, i] { serve(i); });
         }
@@ -95,6 +101,9 @@ void scheduler::serve(unsigned index) {
 }
 
 void scheduler::stop() noexcept {
+    if (monitor_ != nullptr) {
+        monitor_->stop();
+    }
     stopping_.store(true, mo_release);  // pairs with the acquire in worker::run()
     for (auto& each : workers_) {
         each->loop().unpark();
@@ -217,6 +226,26 @@ void scheduler::cancel_all() {
     }
 }
 
+task_info scheduler::find_task(task_context const* context) const {
+    constexpr std::size_t too_many = 4096;  // under a spin lock
+    task_info found;
+    for (auto const& shard : registry_) {
+        std::lock_guard const lock(shard.lock);
+        if (shard.count > too_many) {
+            continue;
+        }
+        for (spawned_base* each = shard.tasks.front(); each != nullptr; each = shard.tasks.next(each)) {
+            if (each == context) {
+                found.id = each->id;
+                found.name = name_of(*each);
+                found.where = each->where;
+                return found;
+            }
+        }
+    }
+    return found;
+}
+
 std::vector<task_info> scheduler::tasks() {
     std::vector<task_info> infos;
     for (auto const& each : all_tasks()) {
@@ -251,6 +280,11 @@ metrics scheduler::snapshot() const {
     }
     m.tasks_destroyed_unstarted = unstarted_total_.load(mo_relaxed);
     m.inject_queue = injected.size();
+    if (monitor_ != nullptr) {
+        auto const seen = monitor_->look();
+        m.stalls = seen.stalls;
+        m.longest_stall = seen.longest;
+    }
     auto const pool = blocking_.look();
     m.blocking_threads = pool.threads;
     m.blocking_busy = pool.busy;

@@ -14,6 +14,7 @@
 #include <magpie/runtime/scheduler/inject_queue.hpp>
 #include <magpie/runtime/scheduler/outside_wait.hpp>
 #include <magpie/runtime/scheduler/post_queue.hpp>
+#include <magpie/runtime/scheduler/stall_monitor.hpp>
 #include <magpie/runtime/task_info.hpp>
 
 #include <chrono>
@@ -101,6 +102,9 @@ public:
     // runs them, and false means that some never will.
     bool drain(std::chrono::steady_clock::time_point until);
     std::vector<task_info> tasks();
+    // Id, name and spawn site of the live spawned task whose context this is, which is only compared: it may be
+    // gone. Empty if there is none such, or if there are so many tasks that looking would hold others up.
+    task_info find_task(task_context const* context) const;
 
     // Drive external only (null otherwise).
     external_drive* external() noexcept { return external_.get(); }
@@ -127,6 +131,8 @@ public:
     // Shared queues, for the workers.
     inject_queue<work_item> injected;
     idle_set idle;
+    // Null: nobody is ever called stuck.
+    stall_monitor* monitor() noexcept { return monitor_.get(); }
 
 private:
     struct alignas(cache_line_size) registry_shard {
@@ -156,6 +162,7 @@ private:
     std::vector<std::unique_ptr<worker>> workers_;
     std::vector<std::thread> threads_;
     std::unique_ptr<external_drive> external_;
+    std::unique_ptr<stall_monitor> monitor_;
     blocking_pool blocking_;
     atomic<std::int64_t> simulated_now_{0};
     atomic<std::uint64_t> unstarted_total_{0};

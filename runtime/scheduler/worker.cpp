@@ -87,14 +87,16 @@ void worker::turn(work_item& item) noexcept {
     found_work();
     counters_.tasks_resumed.add();
     --budget_;
+    beat_.add();
+    turn_of_.store(item.context, mo_relaxed);
     step_into(item).resume();
     close_joins();
-    current_ = nullptr;
+    set_current(nullptr);
 }
 
 std::coroutine_handle<> worker::step_into(work_item& item) noexcept {
     task_context& task = *item.context;
-    current_ = &task;
+    set_current(&task);
     if (!task.has_started()) {
         if (task.request_pending()) {
             return task.finish(finish_kind::unstarted);
@@ -120,10 +122,28 @@ work_item* worker::take() noexcept {
         }
         queue_credit_ = 0;
     }
-    if (work_item* const forked = forks_.pop()) {
+    if (work_item* const forked = pop_fork()) {
         return forked;
     }
     return take_queued();
+}
+
+work_item* worker::pop_fork() noexcept {
+    if (forks_.empty()) {
+        return nullptr;
+    }
+    claim::section const alone(forks_claim_);
+    return forks_.pop();
+}
+
+work_item* worker::pop_fork_of(fork_join const& join) noexcept {
+    claim::section const alone(forks_claim_);
+    work_item* const next = forks_.peek();
+    if (next == nullptr || static_cast<fork_join::child*>(next->context)->join != &join ||
+        next->context->request_pending()) {
+        return nullptr;
+    }
+    return forks_.pop();
 }
 
 work_item* worker::take_queued() noexcept {
@@ -164,6 +184,7 @@ void worker::look_around() noexcept {
     loop_->poll();
     fire_timers();
     take_injected();
+    (void)rescue_others();
     forks_seen_.store(forks_.size(), mo_relaxed);
     pinned_seen_.store(pinned_.size(), mo_relaxed);
     if (!forks_.empty()) {
@@ -204,6 +225,7 @@ void worker::take_injected() noexcept {
 }
 
 bool worker::charge() noexcept {
+    beat_.add();
     if (--budget_ > 0) {
         return false;
     }
@@ -252,10 +274,8 @@ void worker::post_pinned(work_item& item) noexcept {
     shared_.wake(index_);
 }
 
-void worker::forked() noexcept {
-    if (forks_wanted_.load(mo_relaxed) || shared_.idle.any_parked()) {
-        expose_forks();
-    }
+bool worker::shared_any_parked() const noexcept {
+    return shared_.idle.any_parked();
 }
 
 // The oldest forks are the largest parts of the work: thieves get those. Half of them, but one for everybody who is idle:
@@ -267,8 +287,11 @@ void worker::expose_forks() noexcept {
     }
     auto& queue = run_queue_.owner();
     intrusive_queue<work_item> oldest;
-    std::size_t const idle = shared_.idle.parked() + shared_.idle.searching();
-    forks_.take_oldest(std::min<std::size_t>(std::max((forks_.size() + 1) / 2, idle), queue.room()), oldest);
+    {
+        claim::section const alone(forks_claim_);
+        std::size_t const idle = shared_.idle.parked() + shared_.idle.searching();
+        forks_.take_oldest(std::min<std::size_t>(std::max((forks_.size() + 1) / 2, idle), queue.room()), oldest);
+    }
     queue.push_batch(oldest, oldest.size());
     MAGPIE_ASSERT(oldest.empty());  // there was room, and only the owner fills it
     shared_.wake_one();
@@ -284,12 +307,12 @@ void worker::close_joins() noexcept {
 }
 
 void worker::run_eagerly(task_context& task) noexcept {
-    task_context* const before = std::exchange(current_, nullptr);
+    task_context* const before = current();
     fork_join* const joins = std::exchange(open_, nullptr);
     step_into(task).resume();
     close_joins();
     open_ = joins;
-    current_ = before;
+    set_current(before);
 }
 
 // ---------------------------------------------------------------------------------------------- metrics
@@ -306,6 +329,9 @@ worker_metrics worker::look() const noexcept {
     m.completions = loop_->completions();
     m.timers_fired = counters_.timers_fired.value.load(mo_relaxed);
     m.budget_exhausted = counters_.budget_exhausted.value.load(mo_relaxed);
+    m.rescues = counters_.rescues.value.load(mo_relaxed);
+    m.completions_taken_over = counters_.completions_taken_over.value.load(mo_relaxed);
+    m.timers_taken_over = counters_.timers_taken_over.value.load(mo_relaxed);
     m.run_queue = run_queue_.size();
     m.fork_stack = forks_seen_.load(mo_relaxed);
     m.pinned = pinned_seen_.load(mo_relaxed) + pinned_inbox_.size();

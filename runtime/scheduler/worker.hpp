@@ -11,6 +11,7 @@
 #include <magpie/runtime/detail/timer.hpp>
 #include <magpie/runtime/driver.hpp>
 #include <magpie/runtime/metrics.hpp>
+#include <magpie/runtime/scheduler/claim.hpp>
 #include <magpie/runtime/scheduler/fork_stack.hpp>
 #include <magpie/runtime/scheduler/inject_queue.hpp>
 #include <magpie/runtime/scheduler/ready_fifo.hpp>
@@ -19,6 +20,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <span>
 
 namespace magpie::detail {
 
@@ -58,18 +60,36 @@ public:
 
     // --- The owner, from inside a turn.
 
-    task_context* current() const noexcept { return current_; }
-    void set_current(task_context* context) noexcept { current_ = context; }
+    task_context* current() const noexcept { return current_.load(mo_relaxed); }
+    void set_current(task_context* context) noexcept { current_.store(context, mo_relaxed); }
     fork_join* open_join() const noexcept { return open_; }
     void set_open_join(fork_join* join) noexcept { open_ = join; }
-    fork_stack<work_item>& forks() noexcept { return forks_; }
+
+    // The fork stack. reserve_forks() throws std::bad_alloc; push_forks() of as many children then does not throw. They
+    // are pushed last one first, so that the first is on top.
+    void reserve_forks(std::size_t more) {
+        claim::section const alone(forks_claim_);
+        forks_.reserve(more);
+    }
+    void push_forks(std::span<fork_join::child* const> children) noexcept {
+        {
+            claim::section const alone(forks_claim_);
+            for (std::size_t i = children.size(); i != 0; --i) {
+                forks_.push(children[i - 1]);
+            }
+        }
+        if (forks_wanted_.load(mo_relaxed) || shared_any_parked()) {
+            expose_forks();
+        }
+    }
+    bool has_forks() const noexcept { return !forks_.empty(); }
+    // The newest fork, if it is a child of this join that is not to be cancelled.
+    work_item* pop_fork_of(fork_join const& join) noexcept;
 
     // Queues a ready task here, and sees to it that somebody runs it.
     void push(work_item& item) noexcept;
     // As push(), but wakes nobody: the worker itself will come to it soon.
     void push_quietly(work_item& item) noexcept;
-    // Children were put on the fork stack.
-    void forked() noexcept;
     // Everything is FIFO here: children too go through the queue.
     bool fifo() const noexcept { return fifo_; }
 
@@ -88,6 +108,19 @@ public:
     // A thief has found nothing: expose forks at the next opportunity.
     void ask_for_forks() noexcept { forks_wanted_.store(true, mo_relaxed); }
     worker_metrics look() const noexcept;
+
+    // What the stall monitor looks at: the heartbeat moves on with each resumption.
+    struct heartbeat {
+        std::uint64_t beat = 0;
+        bool in_task = false;
+    };
+    heartbeat pulse() const noexcept { return {beat_.value.load(mo_relaxed), current_.load(mo_relaxed) != nullptr}; }
+    // What the current turn began with; only to be compared: it may be gone.
+    task_context const* turn_of() const noexcept { return turn_of_.load(mo_relaxed); }
+    void mark_stuck(bool stuck) noexcept { stuck_.store(stuck, mo_relaxed); }
+    // Something waits here for the owner that another worker could do.
+    bool is_stranded() const noexcept;
+
     run_queue<work_item>::thief_end& stealable() noexcept { return run_queue_.thief(); }
     bool has_stealable() const noexcept { return !run_queue_.empty(); }
 
@@ -109,6 +142,9 @@ private:
     void take_injected() noexcept;
     void fire_timers() noexcept;
     void expose_forks() noexcept;
+    work_item* pop_fork() noexcept;
+    unsigned take_forks_of(worker& stuck) noexcept;
+    bool shared_any_parked() const noexcept;
     work_item* take_fifo() noexcept;
     work_item* steal_from_others() noexcept;
     void found_work() noexcept;
@@ -116,6 +152,10 @@ private:
     bool others_have_work() const noexcept;
     work_item* take_queued() noexcept;
     bool spin(atomic<bool> const& stop) noexcept;
+    bool rescue_others() noexcept;
+    bool others_are_stranded() const noexcept;
+    bool take_over(worker& stuck) noexcept;
+    unsigned fire_timers_of(worker& owner, unsigned at_most) noexcept;
 
     // Written by the owner, read by snapshot().
     struct counter {
@@ -124,7 +164,7 @@ private:
     };
     struct counters {
         counter tasks_resumed, steals_tried, steals_won, tasks_stolen, overflows, parks, wakeups, timers_fired,
-            budget_exhausted;
+            budget_exhausted, rescues, completions_taken_over, timers_taken_over;
     };
 
     // The owner's.
@@ -136,9 +176,13 @@ private:
     bool spin_pays_ = true;      // the last sleep ended soon: looking a little longer before sleeping is worth it
     std::int32_t budget_;        // resumptions until the next look around
     std::int32_t queue_credit_ = 0;  // of the queues' turn, after a look around: so that forks cannot starve them
-    task_context* current_ = nullptr;
+    // These three are read by the stall monitor.
+    atomic<task_context*> current_{nullptr};
+    atomic<task_context const*> turn_of_{nullptr};
+    counter beat_;
     fork_join* open_ = nullptr;
     fork_stack<work_item> forks_;
+    claim forks_claim_;  // of forks_
     intrusive_queue<work_item> pinned_;
     bool pinned_next_ = false;       // the queues' turns alternate
     ready_fifo ready_;
@@ -149,6 +193,7 @@ private:
     atomic<std::size_t> pinned_seen_{0};
 
     // Shared with other threads, each part on lines of its own.
+    alignas(cache_line_size) atomic<bool> stuck_{false};  // written by the stall monitor
     alignas(cache_line_size) run_queue<work_item> run_queue_;
     alignas(cache_line_size) atomic<bool> forks_wanted_{false};  // a thief found nothing; the owner answers at its next fork
     alignas(cache_line_size) inject_queue<work_item> pinned_inbox_;

@@ -99,7 +99,8 @@ bool worker::others_have_work() const noexcept {
 }
 
 bool worker::anything_to_do(atomic<bool> const& stop) noexcept {
-    return stop.load(mo_acquire) || !pinned_inbox_.empty() || !shared_.injected.empty() || others_have_work();
+    return stop.load(mo_acquire) || !pinned_inbox_.empty() || !shared_.injected.empty() || others_have_work() ||
+           others_are_stranded();
 }
 
 void worker::sleep(atomic<bool> const& stop) {
@@ -118,6 +119,9 @@ void worker::sleep(atomic<bool> const& stop) {
     loop_->park(next_deadline());
     spin_pays_ = std::chrono::steady_clock::now() - before < 2 * shared_.settings().spin;
     searching_ = !shared_.idle.unpark_self(index_);
+    if (stall_monitor* const monitor = shared_.monitor()) {
+        monitor->woke_up();
+    }
     if (searching_) {
         counters_.wakeups.add();
     }

@@ -50,21 +50,26 @@ void worker::fire_timers() noexcept {
     if (next_deadline_.load(mo_relaxed) == timer_heap::no_deadline) {
         return;
     }
+    counters_.timers_fired.add(fire_timers_of(*this, fifo_ ? std::numeric_limits<unsigned>::max() : timers_per_look));
+}
+
+unsigned worker::fire_timers_of(worker& owner, unsigned at_most) noexcept {
     std::int64_t const now = to_count(shared_.now());
-    unsigned left = fifo_ ? std::numeric_limits<unsigned>::max() : timers_per_look;
-    while (next_deadline_.load(mo_relaxed) <= now && left-- != 0) {
+    unsigned fired = 0;
+    while (fired < at_most && owner.next_deadline_.load(mo_relaxed) <= now) {
         timer* due = nullptr;
         {
-            std::lock_guard const lock(timer_lock_);
-            due = static_cast<timer*>(timers_.pop_expired(now));
-            next_deadline_.store(timers_.next_deadline(), mo_relaxed);
+            std::lock_guard const lock(owner.timer_lock_);
+            due = static_cast<timer*>(owner.timers_.pop_expired(now));
+            owner.next_deadline_.store(owner.timers_.next_deadline(), mo_relaxed);
         }
         if (due == nullptr) {
-            return;
+            break;
         }
-        counters_.timers_fired.add();
+        ++fired;
         due->expired();
     }
+    return fired;
 }
 
 void arm(timer& t, time_point when) {

@@ -1,0 +1,162 @@
+#include <magpie/runtime/scheduler/stall_monitor.hpp>
+
+#include <magpie/runtime/hooks.hpp>
+#include <magpie/runtime/scheduler/scheduler.hpp>
+#include <magpie/runtime/scheduler/tell_hook.hpp>
+#include <magpie/runtime/scheduler/worker.hpp>
+
+#include <fmt/format.h>
+
+#include <pthread.h>
+
+#include <algorithm>
+
+namespace magpie::detail {
+
+namespace {
+
+using namespace std::chrono_literals;
+
+constexpr unsigned idle_looks = 5;            // while nobody is awake, before the monitor sleeps for good
+constexpr duration idle_period = 10ms;        // between those
+constexpr duration longest_period = 5ms;      // between looks at workers that are awake
+constexpr duration told_while_it_lasts = 1s;  // a stall as long as this is told before its end
+constexpr duration worth_a_line = 100ms;      // without a hook, shorter stalls are only counted
+
+}  // namespace
+
+stall_monitor::stall_monitor(scheduler& of)
+    : shared_(of), threshold_(of.settings().stall_threshold), records_(of.size()) {}
+
+void stall_monitor::start() {
+    thread_ = std::thread([this] {
+        pthread_setname_np(pthread_self(), (shared_.settings().name + "/stall").substr(0, 15).c_str());
+        watch();
+    });
+}
+
+void stall_monitor::stop() noexcept {
+    if (!thread_.joinable()) {
+        return;
+    }
+    {
+        std::lock_guard const lock(mutex_);
+        stop_ = true;
+    }
+    wake_.notify_one();
+    thread_.join();
+}
+
+void stall_monitor::woke_up() noexcept {
+    full_fence();  // pairs with the one in sleep_until_needed(): off the parked before the look
+    if (!asleep_.load(mo_relaxed)) {
+        return;
+    }
+    {
+        std::lock_guard const lock(mutex_);
+        woken_ = true;
+    }
+    wake_.notify_one();
+}
+
+stall_monitor::totals stall_monitor::look() const noexcept {
+    return {.stalls = stalls_.load(mo_relaxed), .longest = duration(longest_.load(mo_relaxed))};
+}
+
+void stall_monitor::watch() {
+    duration const period = std::min(threshold_, longest_period);
+    std::unique_lock lock(mutex_);
+    while (!stop_) {
+        lock.unlock();
+        bool const somebody_awake = look_at_all(std::chrono::steady_clock::now());
+        lock.lock();
+        quiet_looks_ = somebody_awake ? 0 : quiet_looks_ + 1;
+        if (quiet_looks_ >= idle_looks) {
+            sleep_until_needed(lock);
+            quiet_looks_ = 0;
+        }
+        wake_.wait_for(lock, somebody_awake ? period : idle_period, [this] { return stop_; });
+    }
+}
+
+void stall_monitor::sleep_until_needed(std::unique_lock<std::mutex>& lock) {
+    woken_ = false;
+    asleep_.store(true, mo_relaxed);
+    full_fence();  // pairs with the one in woke_up()
+    if (shared_.idle.parked() == shared_.size()) {
+        wake_.wait(lock, [this] { return stop_ || woken_; });
+    }
+    asleep_.store(false, mo_relaxed);
+}
+
+// True if some worker is awake.
+bool stall_monitor::look_at_all(time_point now) {
+    bool stranded = false;
+    for (unsigned i = 0; i < shared_.size(); ++i) {
+        look_at(i, now);
+        stranded = stranded || (records_[i].stuck && shared_.at(i).is_stranded());
+    }
+    if (stranded) {
+        shared_.wake_one();
+    }
+    return shared_.idle.parked() != shared_.size();
+}
+
+void stall_monitor::look_at(unsigned index, time_point now) {
+    worker::heartbeat const seen = shared_.at(index).pulse();
+    record& r = records_[index];
+    if (!seen.in_task || seen.beat != r.beat) {
+        if (r.stuck) {
+            end_stall(index, r, now);
+        }
+        r.beat = seen.beat;
+        r.since = now;
+        return;
+    }
+    duration const held = now - r.since;
+    if (!r.stuck && held >= threshold_) {
+        begin_stall(index, r);
+    } else if (r.stuck && !r.told && held >= told_while_it_lasts) {
+        r.told = true;
+        tell(r, held);
+    }
+}
+
+void stall_monitor::begin_stall(unsigned index, record& r) {
+    r.stuck = true;
+    r.told = false;
+    r.task = shared_.find_task(shared_.at(index).turn_of());
+    stalls_.store(stalls_.load(mo_relaxed) + 1, mo_relaxed);
+    stuck_.fetch_add(1, mo_relaxed);
+    shared_.at(index).mark_stuck(true);
+}
+
+void stall_monitor::end_stall(unsigned index, record& r, time_point now) {
+    shared_.at(index).mark_stuck(false);
+    stuck_.fetch_sub(1, mo_relaxed);
+    duration const held = now - r.since;
+    longest_.store(std::max<std::int64_t>(longest_.load(mo_relaxed), held.count()), mo_relaxed);
+    r.stuck = false;
+    if (!r.told) {
+        tell(r, held);
+    }
+}
+
+void stall_monitor::tell(record const& r, duration held) const {
+    hook const& to = shared_.settings().hooks.on_stall;
+    if (!to && held < worth_a_line) {
+        return;
+    }
+    std::string const context =
+        fmt::format("a task {} its worker for {} ms without suspending", r.stuck ? "has held" : "held",
+                    std::chrono::duration_cast<std::chrono::milliseconds>(held).count());
+    event_info info;
+    info.id = r.task.id;
+    info.name = r.task.name;
+    info.where = r.task.where;
+    info.context = context;
+    info.age = held;
+    detail::tell(to, info);
+}
+
+}  // namespace magpie::detail

@@ -1,0 +1,99 @@
+#pragma once
+
+// Finds workers that are stuck in one task, and sees to it that others do what those would have done.
+//
+// A worker is stuck if it has been in the same resumption for config.stall_threshold: each resumption moves its
+// heartbeat on by one plain store, and that is all that a worker pays for being watched. One thread looks at all
+// heartbeats. It takes over nothing itself: it marks the stuck worker, and wakes an idle one whenever something is
+// stranded there. Workers that are awake look at the marks themselves, when they look around.
+//
+//   asleep     --a worker has left its sleep-->                 watching    that worker wakes the thread
+//   watching   --nobody was awake for idle_looks looks-->       asleep      costs nothing until somebody is
+//
+// Falling asleep and waking up is Dekker's pattern: the monitor sets asleep_, fences, and counts the parked workers
+// once more; a worker is taken off the parked, fences, and reads asleep_. One of them sees the other.
+//
+// What is taken over, and how: worker_rescue.cpp. Who may touch what:
+//   records_, looks_           the monitor's thread
+//   worker::stuck_             written by the monitor's thread, a hint to everybody else
+//   totals_                    written by the monitor's thread, read by snapshot()
+//
+// The design follows Go's sysmon, a thread that retakes processors from stuck threads (runtime/proc.go).
+
+#include <magpie/runtime/clock.hpp>
+#include <magpie/runtime/detail/atomic.hpp>
+#include <magpie/runtime/task_info.hpp>
+
+#include <chrono>
+#include <condition_variable>
+#include <cstdint>
+#include <mutex>
+#include <thread>
+#include <vector>
+
+namespace magpie::detail {
+
+class scheduler;
+
+class stall_monitor {
+public:
+    explicit stall_monitor(scheduler& of);
+    stall_monitor(stall_monitor const&) = delete;
+    stall_monitor& operator=(stall_monitor const&) = delete;
+    ~stall_monitor() { stop(); }
+
+    // Begins to watch. Throws std::system_error. Once, by the scheduler's constructor.
+    void start();
+    // Idempotent.
+    void stop() noexcept;
+
+    // --- Workers.
+
+    // Somebody is stuck: a hint.
+    bool anybody_stuck() const noexcept { return stuck_.load(mo_relaxed) != 0; }
+    // A worker is awake again.
+    void woke_up() noexcept;
+
+    // --- Any thread.
+
+    struct totals {
+        std::uint64_t stalls = 0;
+        duration longest{};
+    };
+    totals look() const noexcept;
+
+private:
+    struct record {
+        std::uint64_t beat = 0;
+        time_point since{};  // when this heartbeat was first seen
+        bool stuck = false;
+        bool told = false;
+        task_info task{};  // id, name and spawn site only; empty if it is not known
+    };
+
+    void watch();
+    void sleep_until_needed(std::unique_lock<std::mutex>& lock);
+    bool look_at_all(time_point now);
+    void look_at(unsigned index, time_point now);
+    void begin_stall(unsigned index, record& r);
+    void end_stall(unsigned index, record& r, time_point now);
+    void tell(record const& r, duration held) const;
+
+    scheduler& shared_;
+    duration const threshold_;
+    std::vector<record> records_;
+    unsigned quiet_looks_ = 0;
+
+    atomic<unsigned> stuck_{0};
+    atomic<bool> asleep_{false};
+    atomic<std::uint64_t> stalls_{0};
+    atomic<std::int64_t> longest_{0};
+
+    std::mutex mutex_;
+    std::condition_variable wake_;
+    bool stop_ = false;
+    bool woken_ = false;
+    std::thread thread_;
+};
+
+}  // namespace magpie::detail

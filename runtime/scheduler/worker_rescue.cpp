@@ -1,0 +1,93 @@
+// What a worker does for another that is stuck in one task: everything that waits there and need not.
+//
+//   ready tasks            are stolen anyway (worker_idle.cpp)
+//   forked children        not exposed to thieves yet: taken under a claim (claim.hpp), and queued here
+//   timers that are due    fired here: the heap has a lock, and whoever pops a timer wakes its task
+//   completions            taken in here: see driver::take_over()
+//   posted cancellations   carried out here, by the same
+//
+// All of these may be done by any thread at any time, and each is decided once: a timer by the heap's lock, a completion
+// by the loop's reap lock, a cancellation by who takes the message. So it does not matter if the owner comes back in the
+// middle, if two workers have the same thought, or if the mark is out of date. What cannot be taken over: pinned tasks,
+// and receives that wait for a buffer.
+//
+// The tasks that become ready run on the rescuer, and begin their next operation on its loop and their next sleep in its
+// heap: whatever belongs to a bad worker moves away with the first rescue.
+
+#include <magpie/runtime/scheduler/worker.hpp>
+
+#include <magpie/runtime/scheduler/scheduler.hpp>
+#include <magpie/runtime/scheduler/stall_monitor.hpp>
+
+namespace magpie::detail {
+
+namespace {
+
+constexpr unsigned timers_per_rescue = 64;
+constexpr std::size_t forks_per_rescue = 64;
+
+}  // namespace
+
+bool worker::is_stranded() const noexcept {
+    return !forks_.empty() || loop_->is_stranded() || next_deadline() <= shared_.now();
+}
+
+unsigned worker::take_forks_of(worker& stuck) noexcept {
+    if (stuck.forks_.empty() || !stuck.forks_claim_.try_claim()) {
+        return 0;
+    }
+    intrusive_queue<work_item> taken;
+    std::size_t const count = stuck.forks_.take_for_owner(forks_per_rescue, taken);
+    stuck.forks_claim_.give_back();
+    while (work_item* const item = taken.pop_front()) {
+        push(*item);
+    }
+    return static_cast<unsigned>(count);
+}
+
+bool worker::others_are_stranded() const noexcept {
+    stall_monitor* const monitor = shared_.monitor();
+    if (monitor == nullptr || !monitor->anybody_stuck()) [[likely]] {
+        return false;
+    }
+    for (unsigned i = 0; i < shared_.size(); ++i) {
+        worker const& each = shared_.at(i);
+        if (i != index_ && each.stuck_.load(mo_relaxed) && each.is_stranded()) {
+            return true;
+        }
+    }
+    return false;
+}
+
+// True if there is something to run now.
+bool worker::rescue_others() noexcept {
+    stall_monitor* const monitor = shared_.monitor();
+    if (monitor == nullptr || !monitor->anybody_stuck()) [[likely]] {
+        return false;
+    }
+    bool found = false;
+    unsigned const first = random_.below(shared_.size());
+    for (unsigned i = 0; i < shared_.size(); ++i) {
+        worker& each = shared_.at((first + i) % shared_.size());
+        if (&each != this && each.stuck_.load(mo_relaxed) && each.is_stranded()) {
+            found = take_over(each) || found;
+        }
+    }
+    return found;
+}
+
+bool worker::take_over(worker& stuck) noexcept {
+    unsigned const timers = fire_timers_of(stuck, timers_per_rescue);
+    std::size_t const completions = stuck.loop_->take_over();
+    unsigned const forks = take_forks_of(stuck);
+    if (timers == 0 && completions == 0 && forks == 0) {
+        return false;
+    }
+    counters_.rescues.add();
+    counters_.timers_taken_over.add(timers);
+    counters_.completions_taken_over.add(completions);
+    counters_.tasks_stolen.add(forks);
+    return true;
+}
+
+}  // namespace magpie::detail
