@@ -6,6 +6,7 @@
 //   atomic<T>, mo_...    as in std
 //   guarded<T>           plain data that a lock or a hand-over protects; the model checks that it does
 //   full_fence()         orders what is before it against what is after it, stores before loads included
+//   compiler_fence()     keeps the compiler, and nothing else, from moving accesses across
 //   cpu_relax()          a hint inside a short spin
 //   yield_thread()       gives the core away once
 //   inject_point()       in tests built with MAGPIE_INJECT_YIELDS, a pseudo-random delay; else nothing. Stands before
@@ -61,6 +62,10 @@ inline void full_fence() noexcept {
 #else
     std::atomic_thread_fence(mo_seq_cst);
 #endif
+}
+
+inline void compiler_fence() noexcept {
+    std::atomic_signal_fence(std::memory_order_seq_cst);
 }
 
 inline void cpu_relax() noexcept {

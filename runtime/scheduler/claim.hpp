@@ -18,8 +18,6 @@
 #include <magpie/runtime/detail/atomic.hpp>
 #include <magpie/runtime/detail/kick.hpp>
 
-#include <atomic>
-
 namespace magpie::detail {
 
 class claim {
@@ -29,7 +27,7 @@ public:
     public:
         explicit section(claim& c) noexcept : claim_(c) {
             claim_.inside_.store(true, mo_relaxed);
-            std::atomic_signal_fence(std::memory_order_seq_cst);
+            compiler_fence();
             if (claim_.claimed_.load(mo_acquire)) [[unlikely]] {  // pairs with the release in give_back()
                 claim_.wait();
             }
