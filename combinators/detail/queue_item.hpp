@@ -4,33 +4,18 @@
 #include <magpie/runtime/detail/frame_alloc.hpp>
 
 #include <concepts>
-#include <cstddef>
 #include <memory>
-#include <new>
 #include <utility>
 
 namespace magpie::detail {
 
 // An item of a queue, on the heap, in recycled memory. Node: what the queue's order keeps with it.
 template <class T, std::derived_from<queue_node> Node>
-struct queue_item final : Node {
+struct queue_item final : Node, recycled {
     using value_type = T;
 
     template <class... Args>
     explicit queue_item(Args&&... args) : value(std::forward<Args>(args)...) {}
-
-    static constexpr bool over_aligned = alignof(T) > __STDCPP_DEFAULT_NEW_ALIGNMENT__;
-
-    static void* operator new(std::size_t size)
-        requires(!over_aligned)
-    {
-        return allocate_frame(size);
-    }
-    static void operator delete(void* memory, std::size_t size) noexcept
-        requires(!over_aligned)
-    {
-        deallocate_frame(memory, size);
-    }
 
     T value;
 };

@@ -22,7 +22,6 @@
 #include <magpie/runtime/outcome.hpp>
 
 #include <coroutine>
-#include <cstddef>
 #include <cstdint>
 #include <exception>
 #include <string>
@@ -109,11 +108,8 @@ inline bool future_waiter::await_ready() const noexcept {
 }
 
 template <class T>
-class future_state final : public future_state_base {
+class future_state final : public future_state_base, public recycled {
 public:
-    static void* operator new(std::size_t size) { return allocate_frame(size); }
-    static void operator delete(void* memory, std::size_t size) noexcept { deallocate_frame(memory, size); }
-
     // Written by who has claimed it, read by everybody once it is done.
     outcome<T> result;
 

@@ -13,6 +13,8 @@
 #include <algorithm>
 #include <atomic>
 #include <compare>
+#include <cstddef>
+#include <cstdint>
 #include <memory>
 #include <stdexcept>
 #include <thread>
@@ -58,6 +60,25 @@ TEST_CASE_TEMPLATE("Q-02, Q-04: capacity, room and size", Queue, ALL_QUEUES(int)
         CHECK(unbounded.try_put(i));
     }
     CHECK_FALSE(unbounded.full());
+}
+
+struct alignas(64) wide {
+    int number = 0;
+    bool operator<(wide const& other) const { return number < other.number; }
+    bool aligned() const { return reinterpret_cast<std::uintptr_t>(this) % 64 == 0; }
+};
+
+TEST_CASE_TEMPLATE("Q-23: items of an over-aligned type", Queue, ALL_QUEUES(wide)) {
+    Queue q;
+    for (int i = 0; i < 8; ++i) {
+        CHECK(q.try_put(wide{i}));
+    }
+    int sum = 0;
+    while (auto const item = q.try_get()) {
+        CHECK(item->aligned());
+        sum += item->number;
+    }
+    CHECK(sum == 28);
 }
 
 TEST_CASE_TEMPLATE("Q-05, Q-12: cancelled getters and putters leave nothing behind", Queue, ALL_QUEUES(int)) {

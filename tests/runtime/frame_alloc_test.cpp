@@ -6,7 +6,9 @@
 #include <doctest/doctest.h>
 
 #include <cstddef>
+#include <cstdint>
 #include <cstring>
+#include <memory>
 #include <new>
 #include <thread>
 #include <utility>
@@ -23,6 +25,26 @@ TEST_CASE("allocate_frame: any size; any thread may free what another allocated"
         REQUIRE(memory != nullptr);
         std::memset(memory, 1, size);
         std::thread([=] { deallocate_frame(memory, size); }).join();
+    }
+}
+
+TEST_CASE("recycled: objects of any size, and over-aligned ones where they belong") {
+    struct plain final : recycled {
+        char text[40];
+    };
+    struct alignas(64) wide final : recycled {
+        char text[40];
+    };
+    auto* const first = new plain;
+    delete first;
+    auto* const second = new plain;
+    if (!magpie::tests::sanitized) {
+        CHECK(second == first);
+    }
+    delete second;
+    for (int i = 0; i < 8; ++i) {
+        auto const each = std::make_unique<wide>();
+        CHECK(reinterpret_cast<std::uintptr_t>(each.get()) % 64 == 0);
     }
 }
 
