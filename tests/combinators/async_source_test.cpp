@@ -1,0 +1,240 @@
+// An async_generator in the place of a range.
+
+#include <magpie/combinators/as_completed.hpp>
+#include <magpie/combinators/async_generator.hpp>
+#include <magpie/combinators/gather.hpp>
+#include <magpie/combinators/queue.hpp>
+#include <magpie/combinators/timeout.hpp>
+#include <magpie/runtime/runtime.hpp>
+
+#include <doctest/doctest.h>
+
+#include <algorithm>
+#include <cstddef>
+#include <memory>
+#include <numeric>
+#include <string>
+#include <thread>
+#include <utility>
+#include <vector>
+
+#include <combinators/support/endings.hpp>
+#include <combinators/support/naps.hpp>
+
+namespace {
+
+using namespace magpie;
+using namespace magpie::tests;
+
+// Makes a task each millisecond; each takes `work`.
+async_generator<task<int>> jobs(int count, duration work, int& made) {
+    for (int i = 0; i < count; ++i) {
+        co_await sleep(1ms);
+        ++made;
+        co_yield after(work, i);
+    }
+}
+
+// Never gives anything; says when it is cut off.
+async_generator<task<int>> silent_after(std::vector<task<int>> first, trace& seen) {
+    for (auto& each : first) {
+        co_yield std::move(each);
+    }
+    try {
+        co_await sleep(1h);
+    } catch (task_cancelled const&) {
+        seen.push_back("generator cancelled");
+        throw;
+    }
+}
+
+template <class... Tasks>
+std::vector<task<int>> list(Tasks... tasks) {
+    std::vector<task<int>> all;
+    (all.push_back(std::move(tasks)), ...);
+    return all;
+}
+
+TEST_CASE("GATHER-27: gather of an async generator: tasks start as they are given; results in their order") {
+    auto const body = []() -> task<> {
+        int made = 0;
+        stopwatch const watch;
+        auto const v = co_await gather(jobs(5, 10ms, made));
+        CHECK(v == std::vector{0, 1, 2, 3, 4});
+        CHECK(watch.ms() == 15);
+        stopwatch const bounded;
+        auto const w = co_await gather(jobs(6, 10ms, made), {.limit = 2});
+        CHECK(w == std::vector{0, 1, 2, 3, 4, 5});
+        CHECK(bounded.ms() == 34);  // each further one is made when a place is free, which takes 1 ms
+        auto kept = jobs(2, 1ms, made);
+        CHECK((co_await gather(kept)).size() == 2);
+        CHECK((co_await gather(jobs(0, 1ms, made))).empty());
+        auto const naps = []() -> async_generator<task<>> {
+            co_yield nap(1ms);
+            co_yield nap(2ms);
+        };
+        co_await gather(naps());
+        CHECK((co_await gather(settled, naps())).size() == 2);
+    };
+    run(body(), simulated());
+}
+
+TEST_CASE(
+    "gather: an error cancels the others and the generator; wait_all and settled go on; the generator's own error") {
+    event_log suppressed;
+    config c = simulated();
+    c.hooks.on_suppressed = suppressed.listener();
+    trace seen;
+    auto const body = [&]() -> task<> {
+        stopwatch const watch;
+        CHECK(co_await how(gather(silent_after(
+                  list(cleans_up(seen, "a", 1h, 3ms), fails_after(2ms, "bad"), after(1h, 1)), seen))) == "bad");
+        CHECK(watch.ms() == 5);
+        std::ranges::sort(seen);
+        CHECK(seen == trace{"a cancelled", "a cleaned", "generator cancelled"});
+
+        auto const some = [](bool fails) -> async_generator<task<int>> {
+            co_yield fails_after(1ms, "one");
+            co_yield after(3ms, 2);
+            co_yield fails_after(2ms, "three");
+            if (fails) {
+                throw oops("generator");
+            }
+        };
+        auto const o = co_await gather(settled, some(false));
+        REQUIRE(o.size() == 3);
+        CHECK(o[1].value() == 2);
+        CHECK_FALSE(o[2].has_value());
+        CHECK(suppressed.size() == 0);
+        CHECK(co_await how(gather(wait_all, some(false))) == "one");
+        CHECK(suppressed.size() == 1);
+        CHECK(co_await how(gather(settled, some(true))) == "generator");
+    };
+    run(body(), c);
+}
+
+TEST_CASE("gather: cancelling who awaits cancels the tasks and the generator, each once, and joins them") {
+    trace seen;
+    int deliveries = 0;
+    auto const body = [&]() -> task<> {
+        auto h = spawn(gather(
+            silent_after(
+                list(cleans_up(seen, "a", 1h, 3ms), cleans_up(seen, "b", 1h, 1ms), resists(deliveries, 9, 9ms)), seen),
+            {.limit = 8}));
+        co_await sleep(1ms);
+        h.cancel();
+        co_await wait_for(h);
+        CHECK(h.cancelled());
+        CHECK(deliveries == 1);
+        std::ranges::sort(seen);
+        CHECK(seen == trace{"a cancelled", "a cleaned", "b cancelled", "b cleaned", "generator cancelled"});
+        seen.clear();
+        CHECK(co_await how(timeout(5ms, gather(silent_after(list(after(1ms, 1)), seen)))) == "timeout");
+        CHECK(seen.size() == 1);
+    };
+    run(body(), simulated());
+}
+
+TEST_CASE("ASC-15, BEY-03: as_completed over an async generator: lazy, bounded, cut off when the body leaves") {
+    trace seen;
+    auto const body = [&]() -> task<> {
+        int made = 0;
+        int read = 0;
+        int ahead = 0;
+        auto slow = [&](auto& s) -> task<> {
+            while (auto item = co_await s.next()) {
+                CHECK(item->get() == read);
+                ahead = std::max(ahead, made - ++read);
+                co_await sleep(5ms);
+            }
+        };
+        co_await as_completed(jobs(50, 1ms, made), slow, {.limit = 3});
+        CHECK(read == 50);
+        CHECK(ahead <= 3);
+
+        auto one = [&](auto& s) -> task<> { CHECK((co_await s.next())->get() == 7); };
+        co_await as_completed(silent_after(list(after(1ms, 7), cleans_up(seen, "a", 1h, 1ms)), seen), one);
+        std::ranges::sort(seen);
+        CHECK(seen == trace{"a cancelled", "a cleaned", "generator cancelled"});
+
+        seen.clear();
+        auto const fails = []() -> async_generator<task<int>> {
+            co_yield after(3ms, 1);
+            co_await sleep(1ms);
+            throw oops("generator");
+        };
+        auto all = [&](auto& s) -> task<> {
+            for (int i = 0; i < 3; ++i) {
+                try {
+                    auto item = co_await s.next();
+                    seen.push_back(item ? std::to_string(item->get()) : "end");
+                } catch (oops const& e) {
+                    seen.push_back(e.what());
+                }
+            }
+        };
+        co_await as_completed(fails(), all);
+        CHECK(seen == trace{"generator", "1", "end"});
+        seen.clear();
+        co_await as_completed(silent_after(list(after(1ms, 1)), seen),
+                              [&](auto& s) -> task<> {
+                                  (void)co_await s.next();
+                                  CHECK(co_await how(s.next()) == "timeout");
+                              },
+                              {.timeout = 4ms});
+        CHECK(seen.size() == 1);
+    };
+    run(body(), simulated());
+}
+
+TEST_CASE("on several workers: left, cancelled, failing at any moment: nothing hangs or leaks") {
+    tally of;
+    auto const work = [](unsigned yields, token held) -> task<token> {
+        for (unsigned i = 0; i < yields; ++i) {
+            co_await this_task::yield();
+        }
+        co_return held;
+    };
+    auto const makes = [&](unsigned round) -> async_generator<task<token>> {
+        for (unsigned i = 0; i < 30; ++i) {
+            if (i % 3 == 0) {
+                co_await this_task::yield();
+            }
+            co_yield work((i + round) % 4, token(of));
+            if (round % 7 == 0 && i == 20) {
+                throw oops("generator");
+            }
+        }
+    };
+    auto const body = [&](unsigned round) -> task<> {
+        auto takes = [&](auto& s) -> task<> {
+            for (unsigned i = 0; i < round % 35; ++i) {
+                if (!co_await s.next()) {
+                    co_return;
+                }
+            }
+        };
+        co_await as_completed(makes(round), takes, {.limit = round % 2 == 0 ? 4U : 0U});
+        auto const all = co_await gather(makes(round), {.limit = round % 5});
+        CHECK(all.size() == 30);
+    };
+    for (unsigned const workers : {2U, 8U}) {
+        runtime rt(threads(workers));
+        for (unsigned i = 0; i < rounds(600); ++i) {
+            auto h = rt.spawn(body(i));
+            if (i % 3 == 0) {
+                for (unsigned spin = 0; spin < i % 40; ++spin) {
+                    std::this_thread::yield();
+                }
+                h.cancel();
+            }
+            h.blocking_wait();
+            if (h.done() && !h.cancelled() && !h.result().has_value()) {
+                CHECK(i % 7 == 0);
+            }
+            REQUIRE(of.alive == 0);
+        }
+    }
+}
+
+}  // namespace
