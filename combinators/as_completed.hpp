@@ -307,11 +307,12 @@ struct as_completed_access {
 //   co_await as_completed(std::move(tasks), [&](auto& s) -> task<> {
 //       while (auto item = co_await s.next()) use(item->index, item->get()); }, {.limit = 8, .timeout = 2s});
 //
-// The range: as gather() takes it; an async_generator is run by a task of its own. The body, fn(stream, args...), runs in the awaiting task; as_completed gives what it
-// gives and throws what it throws. However it is left, by its end, in the middle, by an error or a cancellation, every
-// task that still runs is cancelled and has ended before as_completed returns; tasks that have not begun never begin. A
-// result that nobody asked for is destroyed, an error goes to on_suppressed. fn, the arguments and what is left of the
-// range live until then; tasks must not refer to the body's own variables.
+// The range: as gather() takes it; an async_generator is run by a task of its own. The body, fn(stream, args...), runs
+// in the awaiting task; as_completed gives what it gives and throws what it throws. However it is left, by its end, in
+// the middle, by an error or a cancellation, every task that still runs is cancelled and has ended before as_completed
+// returns; tasks that have not begun never begin. A result that nobody asked for is destroyed, an error goes to
+// on_suppressed. fn, the arguments and what is left of the range live until then; tasks must not refer to the body's
+// own variables.
 //
 // A task's error is thrown by its item's get(), and nowhere else: nothing is cancelled by it. When the time is up
 // next() throws timeout_error, after it has given what had ended before.

@@ -34,8 +34,8 @@ namespace magpie {
 // values, and also under `settled`; a task's error is thrown in preference, and the request stays pending. A request
 // that comes when all tasks have ended finds the gather done: it gives its results.
 //
-// A range may be an async_generator: its tasks are started as it gives them, in a task of its own that runs it until its
-// end; what it throws ends the gather. An error, or a cancellation, cancels the generator too, where it waits.
+// A range may be an async_generator: its tasks are started as it gives them, in a task of its own that runs it until
+// its end; what it throws ends the gather. An error, or a cancellation, cancels the generator too, where it waits.
 //
 // What gather returns is move-only and lazy; its state lies in the awaiting frame (for a range, with one block for all
 // records). Dropping it un-awaited destroys the tasks un-started.

@@ -59,6 +59,7 @@ TESTED_WITH = {
     "combinators/detail/batch_driver.hpp": "batch",
     "combinators/detail/batch_input.hpp": "batch",
     "combinators/detail/batch_run.hpp": "batch",
+    "combinators/detail/batch_source.hpp": "async_source",
     "combinators/detail/child_set.hpp": "gather_range",
     "combinators/completed_item.hpp": "as_completed",
     "combinators/detail/completed_child.hpp": "as_completed",

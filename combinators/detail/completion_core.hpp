@@ -15,13 +15,13 @@
 //            timed_out_               -> timed out
 //            else the consumer waits, first come, first served, until one of the three
 //
-// Children that an async_generator makes are started by the feeder, a task of its own that counts in outstanding_ until it
-// has ended, and that waits in room() while the limit is reached.
+// Children that an async_generator makes are started by the feeder, a task of its own that counts in outstanding_ until
+// it has ended, and that waits in room() while the limit is reached.
 //
 // All of this is under the lock. children_ lists the records that exist. abandon() moves them to asked_, which nobody
 // changes from then on, so that it may be walked without the lock; a child that the feeder starts only then is asked to
-// end by it. Who brings an end touches the core last when it lets go of the lock; then it
-// wakes consumers, who are there until they are woken. The timer's last touch is timer_over_.
+// end by it. Who brings an end touches the core last when it lets go of the lock; then it wakes consumers, who are there
+// until they are woken. The timer's last touch is timer_over_.
 
 #include <magpie/combinators/detail/wait_list.hpp>
 #include <magpie/runtime/clock.hpp>

@@ -2,6 +2,7 @@
 
 #include <magpie/combinators/as_completed.hpp>
 #include <magpie/combinators/async_generator.hpp>
+#include <magpie/combinators/batch_stream.hpp>
 #include <magpie/combinators/gather.hpp>
 #include <magpie/combinators/queue.hpp>
 #include <magpie/combinators/timeout.hpp>
@@ -187,6 +188,124 @@ TEST_CASE("ASC-15, BEY-03: as_completed over an async generator: lazy, bounded, 
     run(body(), simulated());
 }
 
+// The items of a queue, until it is closed.
+async_generator<int> items_of(queue<int>& from) {
+    while (auto item = co_await from.next()) {
+        co_yield *item;
+    }
+}
+
+TEST_CASE("BEY-03: batch, batch_each and batch_stream over an async generator") {
+    auto const body = []() -> task<> {
+        queue<int> source;
+        auto feeds = [&]() -> task<> {
+            for (int i = 0; i < 6; ++i) {
+                co_await sleep(1ms);
+                co_await source.put(i);
+            }
+            source.close();
+        };
+        auto const work = [](int i) { return after(10ms, i * 2); };
+        auto feeder = spawn(feeds());
+        stopwatch const watch;
+        auto const v = co_await batch(items_of(source), work, {.limit = 3});
+        CHECK(v == std::vector{0, 2, 4, 6, 8, 10});
+        CHECK(watch.ms() == 23);
+        co_await std::move(feeder);
+
+        // References are copied: what they refer to changes before the item runs.
+        auto const refers = []() -> async_generator<std::string&> {
+            std::string text;
+            for (int i = 0; i < 3; ++i) {
+                text = std::string(30, static_cast<char>('a' + i));
+                co_yield text;
+            }
+        };
+        auto const keeps = [](std::string const& text) -> task<std::string> {
+            co_await sleep(1ms);
+            co_return text;
+        };
+        auto const texts = co_await batch(refers(), keeps);
+        REQUIRE(texts.size() == 3);
+        CHECK(texts[0] == std::string(30, 'a'));
+        auto const unique = []() -> async_generator<std::unique_ptr<int>> {
+            co_yield std::make_unique<int>(3);
+            co_yield std::make_unique<int>(4);
+        };
+        int sum = 0;
+        auto const adds = [&](std::unique_ptr<int> p) -> task<> {
+            sum += *p;
+            co_return;
+        };
+        co_await batch_each(unique(), adds);
+        CHECK(sum == 7);
+        auto numbers = []() -> async_generator<int> {
+            for (int i = 0; i < 100; ++i) {
+                co_yield i;
+            }
+        };
+        int begun = 0;
+        int ahead = 0;
+        int read = 0;
+        auto const counts = [&](int i) {
+            ++begun;
+            return after(1ms, i);
+        };
+        auto reads = [&](auto& s) -> task<> {
+            while (auto item = co_await s.next()) {
+                ahead = std::max(ahead, begun - ++read);
+                co_await sleep(3ms);
+            }
+        };
+        co_await batch_stream(numbers(), counts, reads, {.limit = 4});
+        CHECK(read == 100);
+        CHECK(ahead <= 4);
+    };
+    run(body(), simulated());
+}
+
+TEST_CASE("batch: an item's error, a cancellation and a consumer that leaves reach the generator where it waits") {
+    trace seen;
+    auto const body = [&]() -> task<> {
+        auto const waits = [&]() -> async_generator<int> {
+            co_yield 1;
+            co_yield 2;
+            try {
+                co_await sleep(1h);
+            } catch (task_cancelled const&) {
+                seen.push_back("generator cancelled");
+                throw;
+            }
+        };
+        auto const fails = [&](int i) { return i == 2 ? fails_after(3ms, "two") : cleans_up(seen, "one", 1h, 2ms); };
+        stopwatch const watch;
+        CHECK(co_await how(batch(waits(), fails)) == "two");
+        CHECK(watch.ms() == 5);
+        CHECK(seen == trace{"one cancelled", "generator cancelled", "one cleaned"});
+        seen.clear();
+        auto const naps = [](int) { return nap(1ms); };
+        auto h = spawn(batch_each(waits(), naps));
+        co_await sleep(10ms);
+        h.cancel();
+        co_await wait_for(h);
+        CHECK(h.cancelled());
+        CHECK(seen == trace{"generator cancelled"});
+        seen.clear();
+        auto const gives = [](int i) { return after(1ms, i); };
+        auto leaves = [](auto& s) -> task<> { (void)co_await s.next(); };
+        co_await batch_stream(waits(), gives, leaves, {.limit = 4});
+        CHECK(seen == trace{"generator cancelled"});
+        auto const breaks = []() -> async_generator<int> {
+            co_yield 1;
+            throw oops("generator");
+        };
+        CHECK(co_await how(batch(settled, breaks(), gives)) == "generator");
+        queue<int> nothing;
+        CHECK(co_await how(timeout(5ms, batch(items_of(nothing), gives))) == "timeout");
+    };
+    run(body(), simulated());
+}
+
 TEST_CASE("on several workers: left, cancelled, failing at any moment: nothing hangs or leaks") {
     tally of;
     auto const work = [](unsigned yields, token held) -> task<token> {
@@ -217,6 +336,17 @@ TEST_CASE("on several workers: left, cancelled, failing at any moment: nothing h
         co_await as_completed(makes(round), takes, {.limit = round % 2 == 0 ? 4U : 0U});
         auto const all = co_await gather(makes(round), {.limit = round % 5});
         CHECK(all.size() == 30);
+        auto numbers = [](int count) -> async_generator<int> {
+            for (int i = 0; i < count; ++i) {
+                if (i % 4 == 0) {
+                    co_await this_task::yield();
+                }
+                co_yield i;
+            }
+        };
+        auto item = [&](int i) { return work(static_cast<unsigned>(i) % 3, token(of)); };
+        auto const results = co_await batch(numbers(40), item, {.limit = 1 + round % 6});
+        CHECK(results.size() == 40);
     };
     for (unsigned const workers : {2U, 8U}) {
         runtime rt(threads(workers));
