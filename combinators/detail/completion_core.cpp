@@ -304,6 +304,7 @@ void completion_core::room_awaiter::await_resume() const {
     if (was_cancelled()) {
         deliver_cancellation(*context);
     }
+    deliver_if_due(*current_context());  // also where there is room: the generator may never wait
 }
 
 // ---------------------------------------------------------------------------------------------- consumers

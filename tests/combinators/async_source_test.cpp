@@ -195,6 +195,19 @@ async_generator<int> items_of(queue<int>& from) {
     }
 }
 
+TEST_CASE("a generator that never waits, and never ends, is cut off when the body leaves") {
+    auto const endless = []() -> async_generator<task<int>> {
+        for (int i = 0;; ++i) {
+            co_yield after(0ms, i);
+        }
+    };
+    auto const body = [&]() -> task<> {
+        auto one = [](auto& s) -> task<> { (void)co_await s.next(); };
+        co_await as_completed(endless(), one);
+    };
+    run(body(), threads(2));
+}
+
 TEST_CASE("BEY-03: batch, batch_each and batch_stream over an async generator") {
     auto const body = []() -> task<> {
         queue<int> source;
