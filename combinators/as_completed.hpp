@@ -7,6 +7,7 @@
 #include <magpie/combinators/detail/fixed_block.hpp>
 #include <magpie/combinators/detail/gather_argument.hpp>
 #include <magpie/combinators/detail/gather_range.hpp>
+#include <magpie/combinators/detail/generator_source.hpp>
 #include <magpie/combinators/wait.hpp>
 #include <magpie/runtime/awaitable.hpp>
 #include <magpie/runtime/clock.hpp>
@@ -69,7 +70,7 @@ public:
 // item goes to one of them.
 template <class R>
 class completed_tasks final : private detail::completion_core {
-    using task_value = detail::child_value_t<true, detail::range_argument_t<R>>;
+    using task_value = detail::child_value_t<true, detail::source_argument_t<R>>;
     using child = detail::completed_child<task_value>;
 
 public:
@@ -86,25 +87,52 @@ private:
     friend class detail::next_completed;
     friend struct detail::as_completed_access;
 
-    completed_tasks(detail::task_context& parent, R&& range, std::size_t limit)
-        : parent_(parent), range_(std::forward<R>(range)) {
-        feed_up_to(limit == 0 ? std::numeric_limits<std::size_t>::max() : limit);
+    completed_tasks(detail::task_context& parent, R&& source, std::size_t limit)
+        : parent_(parent),
+          source_(std::forward<R>(source)),
+          limit_(limit == 0 ? std::numeric_limits<std::size_t>::max() : limit) {}
+
+    void begin() {
+        if constexpr (detail::generator_source<R>) {
+            start_feeder(parent_, *new detail::completion_feeder(feed_from_generator()), limit_);
+        } else {
+            feed_up_to(limit_);
+            feed();
+        }
+    }
+
+    template <class A>
+    void add(A&& from) {
+        auto body = detail::as_child<true>(std::forward<A>(from));
+        start(parent_, *new child(std::move(body), begun_));
+        ++begun_;
     }
 
     bool start_one() override {
-        auto& source = range_.get();
-        if (!at_) {
-            at_.emplace(std::ranges::begin(source));
-        } else {
-            ++*at_;  // as late as this: in a generator it makes the next task
+        if constexpr (!detail::generator_source<R>) {
+            auto& range = source_.get();
+            if (!at_) {
+                at_.emplace(std::ranges::begin(range));
+            } else {
+                ++*at_;  // as late as this: in a generator it makes the next task
+            }
+            if (*at_ == std::ranges::end(range)) {
+                return false;
+            }
+            add(static_cast<detail::range_argument_t<R>&&>(**at_));
         }
-        if (*at_ == std::ranges::end(source)) {
-            return false;
+        return !detail::generator_source<R>;
+    }
+
+    task<> feed_from_generator() {
+        for (;;) {
+            co_await room();
+            auto made = co_await source_.get().next();
+            if (!made) {
+                co_return;
+            }
+            add(detail::generated_element<R>(made));
         }
-        auto body = detail::as_child<true>(static_cast<detail::range_argument_t<R>&&>(**at_));
-        start(parent_, *new child(std::move(body), begun_));
-        ++begun_;
-        return true;
     }
 
     item item_of(detail::completion_node& node) {
@@ -116,8 +144,9 @@ private:
     }
 
     detail::task_context& parent_;
-    detail::held_range<R> range_;
-    std::optional<std::ranges::iterator_t<std::remove_reference_t<R>>> at_;
+    detail::held_range<R> source_;
+    std::size_t limit_;
+    std::optional<detail::source_position_t<R>> at_;
     std::size_t begun_ = 0;
 };
 
@@ -233,13 +262,13 @@ struct as_completed_access {
     static task<T> run(as_completed_options options, R range, Fn fn, Args... args) {
         task_context& parent = *current_context();
         completed_tasks<R> stream(parent, std::forward<R>(range), options.limit);
-        if (options.timeout) {
-            stream.set_deadline(deadline_in(*options.timeout));
-        }
-        stream.feed();
         std::optional<stored_t<T>> result;
         std::exception_ptr error;
         try {
+            if (options.timeout) {
+                stream.set_deadline(deadline_in(*options.timeout));
+            }
+            stream.begin();
             if constexpr (std::is_void_v<T>) {
                 co_await std::invoke(std::move(fn), stream, std::move(args)...);
             } else if constexpr (std::is_reference_v<T>) {
@@ -278,11 +307,12 @@ struct as_completed_access {
 //   co_await as_completed(std::move(tasks), [&](auto& s) -> task<> {
 //       while (auto item = co_await s.next()) use(item->index, item->get()); }, {.limit = 8, .timeout = 2s});
 //
-// The range: as gather() takes it. The body, fn(stream, args...), runs in the awaiting task; as_completed gives what it
-// gives and throws what it throws. However it is left, by its end, in the middle, by an error or a cancellation, every
-// task that still runs is cancelled and has ended before as_completed returns; tasks that have not begun never begin. A
-// result that nobody asked for is destroyed, an error goes to on_suppressed. fn, the arguments and what is left of the
-// range live until then; tasks must not refer to the body's own variables.
+// The range: as gather() takes it; an async_generator is run by a task of its own. The body, fn(stream, args...), runs
+// in the awaiting task; as_completed gives what it gives and throws what it throws. However it is left, by its end, in
+// the middle, by an error or a cancellation, every task that still runs is cancelled and has ended before as_completed
+// returns; tasks that have not begun never begin. A result that nobody asked for is destroyed, an error goes to
+// on_suppressed. fn, the arguments and what is left of the range live until then; tasks must not refer to the body's
+// own variables.
 //
 // A task's error is thrown by its item's get(), and nowhere else: nothing is cancelled by it. When the time is up
 // next() throws timeout_error, after it has given what had ended before.
@@ -290,19 +320,19 @@ struct as_completed_access {
 // Cancelling who awaits cancels the body, where it waits, and then the tasks. A request that comes while they unwind is
 // passed on to them and stays pending.
 template <class R, class Fn>
-    requires(detail::gatherable_range<R> && detail::completed_body<completed_tasks<R>, std::decay_t<Fn>>)
+    requires(detail::gatherable_source<R> && detail::completed_body<completed_tasks<R>, std::decay_t<Fn>>)
 auto as_completed(R&& range, Fn&& fn, as_completed_options options = {}) {
     return detail::as_completed_access::make(options, std::forward<R>(range), std::forward<Fn>(fn));
 }
 template <class R, class Fn, class... Args>
-    requires(detail::gatherable_range<R> &&
+    requires(detail::gatherable_source<R> &&
              detail::completed_body<completed_tasks<R>, std::decay_t<Fn>, std::decay_t<Args>...>)
 auto as_completed(as_completed_options options, R&& range, Fn&& fn, Args&&... args) {
     return detail::as_completed_access::make(options, std::forward<R>(range), std::forward<Fn>(fn),
                                              std::forward<Args>(args)...);
 }
 template <class R, class Fn, class First, class... Rest>
-    requires(detail::gatherable_range<R> &&
+    requires(detail::gatherable_source<R> &&
              detail::completed_body<completed_tasks<R>, std::decay_t<Fn>, std::decay_t<First>, std::decay_t<Rest>...>)
 auto as_completed(R&& range, Fn&& fn, First&& first, Rest&&... rest) {
     return detail::as_completed_access::make(as_completed_options{}, std::forward<R>(range), std::forward<Fn>(fn),

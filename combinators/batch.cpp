@@ -34,6 +34,7 @@ batch_core::~batch_core() {
     MAGPIE_ASSERT(running_ == 0);
     MAGPIE_ASSERT(!queued_up_);
     MAGPIE_ASSERT(!armed_);
+    MAGPIE_ASSERT(fetch_ == nullptr);
     if (limits_.shared != nullptr) {
         limits_.shared->remove_user(user_);
     }
@@ -102,12 +103,21 @@ void batch_core::start(batch_slot::record& attempt, std::coroutine_handle<> fram
     }
     has_place_ = false;
     ++running_;
-    attempt.handle = frame;
-    attempt.parent = &parent_;
-    attempt.home = parent_.pinned ? parent_.home : current_worker();
-    attempt.pinned = parent_.pinned;
-    share_locals(parent_, attempt);
-    schedule(attempt);
+    run_as_child(attempt, frame);
+}
+
+void batch_core::run_as_child(task_context& child, std::coroutine_handle<> frame) noexcept {
+    child.handle = frame;
+    child.parent = &parent_;
+    child.home = parent_.pinned ? parent_.home : current_worker();
+    child.pinned = parent_.pinned;
+    share_locals(parent_, child);
+    schedule(child);
+}
+
+void batch_core::start_fetch(task_context& fetch, std::coroutine_handle<> frame) noexcept {
+    fetch_ = &fetch;
+    run_as_child(fetch, frame);
 }
 
 batch_slot* batch_core::take_ended() noexcept {
@@ -204,6 +214,10 @@ void batch_core::ended(batch_slot::record& attempt) noexcept {
     bring([&] { ended_.push_back(&attempt); });
 }
 
+void batch_core::fetched() noexcept {
+    bring([&] { fetched_ = true; });
+}
+
 void batch_core::granted() noexcept {
     bring([&] { granted_ = true; });
 }
@@ -214,7 +228,7 @@ void batch_core::expired() noexcept {
 
 // The driver, or with the driver suspended, under the lock.
 bool batch_core::anything() const noexcept {
-    return !ended_.empty() || granted_ || fired_ || requested_ || come_back_;
+    return !ended_.empty() || granted_ || fired_ || fetched_ || requested_ || come_back_;
 }
 
 void batch_core::take_events() noexcept {
@@ -225,6 +239,9 @@ void batch_core::take_events() noexcept {
     }
     if (std::exchange(fired_, false)) {
         armed_ = false;
+    }
+    if (std::exchange(fetched_, false)) {
+        fetch_ = nullptr;
     }
     requested_ = false;
     come_back_ = false;
@@ -245,7 +262,7 @@ bool batch_core::at_rest() noexcept {
     if (armed_ && disarm(*this)) {
         armed_ = false;
     }
-    return running_ == 0 && without_place && !armed_;
+    return running_ == 0 && without_place && !armed_ && fetch_ == nullptr;
 }
 
 // ---------------------------------------------------------------------------------------------- cancelling
@@ -256,6 +273,9 @@ bool batch_core::cancel_items() noexcept {
     // acquire: pairs with the release in add_slot()
     for (batch_slot* each = slots_.load(mo_acquire); each != nullptr; each = each->next_.load(mo_acquire)) {
         taken |= each->record_ && each->record_->request_cancel(request_origin::external);
+    }
+    if (fetch_ != nullptr) {
+        taken |= fetch_->request_cancel(request_origin::external);
     }
     return taken;
 }

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <magpie/combinators/detail/batch_run.hpp>
+#include <magpie/combinators/detail/batch_source.hpp>
 #include <magpie/combinators/detail/task_awaiter.hpp>
 #include <magpie/combinators/limiter.hpp>
 #include <magpie/combinators/policy.hpp>
@@ -26,18 +27,21 @@ namespace magpie {
 // The range may be lazy and endless: an input is taken when there is a place for it. An lvalue container is used in
 // place and must outlive the batch; anything else is moved in. fn(input) returns an awaitable, which runs as a task of
 // its own, on any worker, and may refer to the input. At most limit + 1 of them exist at a time.
+// It may be an async_generator: a task of its own runs it, one input ahead; an error or a cancellation cancels it where
+// it waits. What it yields by reference is copied if it can be. Its number is not known before its end, so the last
+// call of the progress function may be without a total.
 // fn, the predicate and the progress function are called by the awaiting task, one at a time.
 //
 // An item fails if it throws or if its value is an expected-like (std::expected, io::result) without a value; both are
-// tried again as the options say, and count as failed. Only a throw ends the batch: the others are cancelled, those that
-// have not begun never begin, all have ended before the error is thrown; later errors go to on_suppressed. An
+// tried again as the options say, and count as failed. Only a throw ends the batch: the others are cancelled, those
+// that have not begun never begin, all have ended before the error is thrown; later errors go to on_suppressed. An
 // expected-like stays among the results. An item that ends cancelled though nobody here asked it to has failed with
 // child_cancelled, and is not tried again. What the range, the predicate or the progress function throws ends the batch
 // in the same way, also under `settled`.
 //
 // Cancelling who awaits cancels the items, waits for all, and throws task_cancelled, also under `settled`; an item's
-// error is thrown in preference, and the request stays pending. A request that comes when every item has ended finds the
-// batch done.
+// error is thrown in preference, and the request stays pending. A request that comes when every item has ended finds
+// the batch done.
 //
 // What batch() returns is move-only and lazy. Throws std::invalid_argument for options out of range; usage_error if it
 // waits for a shared limit while the task that runs it is an item of another batch under the same limit.
@@ -68,13 +72,10 @@ static_assert(std::is_trivially_destructible_v<batch_options> && std::is_trivial
 namespace detail {
 
 template <class R, class Fn>
-using batch_inputs_of = batch_inputs<std::views::all_t<R>,
-                                     !std::is_lvalue_reference_v<R> && !std::ranges::view<std::remove_cvref_t<R>>,
-                                     std::decay_t<Fn>>;
+using batch_inputs_of = typename inputs_of<R, std::decay_t<Fn>>::type;
 
 template <class R, class Fn>
-concept batchable = std::ranges::input_range<R> && std::ranges::viewable_range<R> &&
-                    batch_inputs_of<R, Fn>::input::accepted;
+concept batchable = input_source<R> && batch_inputs_of<R, Fn>::input::accepted;
 
 template <class Options>
 batch_settings settings_of(Options const& options) noexcept {
@@ -140,7 +141,7 @@ template <batch_mode Mode, class R, class Fn, class Options>
 auto make_batch(R&& range, Fn&& fn, Options const& options) {
     using inputs = batch_inputs_of<R, Fn>;
     return batch_awaitable<Mode, inputs, std::decay_t<Fn>, retry_all_failures, silent_progress>(
-        inputs(std::views::all(std::forward<R>(range))), std::decay_t<Fn>(std::forward<Fn>(fn)), {}, {},
+        inputs_of<R, std::decay_t<Fn>>::from(std::forward<R>(range)), std::decay_t<Fn>(std::forward<Fn>(fn)), {}, {},
         settings_of(options));
 }
 

@@ -198,7 +198,7 @@ template <class R, class Fn, class Consumer>
 auto make_batch_stream(batch_stream_options const& options, R&& range, Fn&& fn, Consumer&& consumer) {
     using inputs = batch_inputs_of<R, Fn>;
     return batch_stream_awaitable<inputs, std::decay_t<Fn>, retry_all_failures, silent_progress, Consumer>(
-        inputs(std::views::all(std::forward<R>(range))), std::decay_t<Fn>(std::forward<Fn>(fn)), {}, {},
+        inputs_of<R, std::decay_t<Fn>>::from(std::forward<R>(range)), std::decay_t<Fn>(std::forward<Fn>(fn)), {}, {},
         settings_of(options), std::move(consumer));
 }
 

@@ -1,8 +1,10 @@
 #pragma once
 
 #include <magpie/combinators/detail/gather_argument.hpp>
+#include <magpie/combinators/detail/gather_generated.hpp>
 #include <magpie/combinators/detail/gather_pack.hpp>
 #include <magpie/combinators/detail/gather_range.hpp>
+#include <magpie/combinators/detail/generator_source.hpp>
 #include <magpie/combinators/policy.hpp>
 #include <magpie/combinators/progress.hpp>
 
@@ -31,6 +33,9 @@ namespace magpie {
 // Cancelling who awaits cancels every task, waits for all, and then throws task_cancelled, even if the tasks ended with
 // values, and also under `settled`; a task's error is thrown in preference, and the request stays pending. A request
 // that comes when all tasks have ended finds the gather done: it gives its results.
+//
+// A range may be an async_generator: its tasks are started as it gives them, in a task of its own that runs it until
+// its end; what it throws ends the gather. An error, or a cancellation, cancels the generator too, where it waits.
 //
 // What gather returns is move-only and lazy; its state lies in the awaiting frame (for a range, with one block for all
 // records). Dropping it un-awaited destroys the tasks un-started.
@@ -75,6 +80,23 @@ template <class R>
 auto gather(error_policy policy, R&& range, gather_options options = {}) {
     return detail::gather_range_awaitable<R, false>(policy == error_policy::cancel_rest, std::forward<R>(range),
                                                     options.limit);
+}
+
+template <class G>
+    requires detail::gatherable_generator<G>
+auto gather(G&& generator, gather_options options = {}) {
+    return detail::gather_generated_awaitable<G, false>(true, std::forward<G>(generator), options.limit);
+}
+template <class G>
+    requires detail::gatherable_generator<G>
+auto gather(settled_t, G&& generator, gather_options options = {}) {
+    return detail::gather_generated_awaitable<G, true>(false, std::forward<G>(generator), options.limit);
+}
+template <class G>
+    requires detail::gatherable_generator<G>
+auto gather(error_policy policy, G&& generator, gather_options options = {}) {
+    return detail::gather_generated_awaitable<G, false>(policy == error_policy::cancel_rest, std::forward<G>(generator),
+                                                        options.limit);
 }
 
 }  // namespace magpie

@@ -8,6 +8,7 @@
 //   ended_       items whose attempt has ended, and that the driver has not taken back
 //   granted_     a permit of the shared limit that the driver had queued up for
 //   fired_       the timer: a pause before a next attempt, or a start that the rate held back, is over
+//   fetched_     the task that runs an async_generator for the next input has ended
 //   requested_   a cancellation of the awaiting task was passed on to the items
 //   sleeping_    the driver, suspended; whoever brings an event takes it and wakes it
 //
@@ -109,6 +110,12 @@ public:
     // The attempt has ended and its slot tells how. Any worker; the last thing it does.
     void ended(batch_slot::record& attempt) noexcept;
 
+    // For inputs that have to be awaited; the driver. Runs the frame as a task that gets one, cancelled with the items.
+    void start_fetch(task_context& fetch, std::coroutine_handle<> frame) noexcept;
+    bool fetching() const noexcept { return fetch_ != nullptr; }
+    // The fetch has ended. Any worker; the last thing it does.
+    void fetched() noexcept;
+
 protected:
     // In the awaiting task.
     explicit batch_core(batch_limits const& limits) noexcept;
@@ -189,6 +196,7 @@ private:
     bool anything() const noexcept;
     bool pass_on(unsigned count) noexcept;
     bool find_place();
+    void run_as_child(task_context& child, std::coroutine_handle<> frame) noexcept;
     void order_timer(time_point when);
 
     task_context& parent_;
@@ -202,6 +210,7 @@ private:
     time_point armed_for_;
     bool come_back_ = false;
     bool passed_on_ = false;
+    task_context* fetch_ = nullptr;
     unsigned requests_ = 0;       // how many of the task's requests the items know of
     std::uint64_t next_order_ = 0;
     std::vector<batch_slot*> pausing_;  // a heap, the next one due on top
@@ -213,6 +222,7 @@ private:
     intrusive_queue<work_item> ended_;
     bool granted_ = false;
     bool fired_ = false;
+    bool fetched_ = false;
     bool requested_ = false;
     waiter* sleeping_ = nullptr;
 };

@@ -4,6 +4,7 @@
 
 #include <concepts>
 #include <cstddef>
+#include <cstdint>
 #include <functional>
 #include <iterator>
 #include <memory>
@@ -92,6 +93,8 @@ private:
     [[no_unique_address]] std::conditional_t<copy_repeats, std::optional<object>, nothing> copy_{};
 };
 
+enum class input_state : std::uint8_t { none_left, ready, coming };
+
 // The range of a batch: goes through it once, one step ahead of what has been taken.
 template <std::ranges::view V, bool Owned, class Fn>
 class batch_inputs {
@@ -116,6 +119,10 @@ public:
         over_ = *at_ == std::ranges::end(range_);
         taken_ = false;
         return !over_;
+    }
+    template <class Batch>
+    input_state look(Batch&, bool) {
+        return has_next() ? input_state::ready : input_state::none_left;
     }
     // After has_next() was true.
     void take_next(input& into) {

@@ -134,19 +134,19 @@ private:
     bool start_some() noexcept {
         try {
             for (int started = 0; !stopped(); ++started) {
-                bool const input_left = inputs_.has_next();
-                if (!input_left) {
+                input_state const input = inputs_.look(*this, asked_to_end());
+                if (input == input_state::none_left) {
                     report_.total = begun_;
-                }
-                if (!input_left && pausing() == 0) {
-                    return false;
+                    if (pausing() == 0) {
+                        return false;
+                    }
                 }
                 if (asked_to_end()) {
                     cut_off();
                     break;
                 }
                 batch_slot* const again = due_slot();
-                if (again == nullptr && (!input_left || pausing() >= most_pausing())) {
+                if (again == nullptr && (input != input_state::ready || pausing() >= most_pausing())) {
                     return true;
                 }
                 if (started == starts_per_turn) {

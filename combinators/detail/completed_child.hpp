@@ -38,6 +38,7 @@ public:
     std::exception_ptr failure() const noexcept override {
         return slot_.peek().cancelled() ? nullptr : slot_.peek().error();
     }
+    bool cancelled() const noexcept override { return slot_.peek().cancelled(); }
 
 private:
     static std::coroutine_handle<> finished(task_context& context, finish_kind kind) noexcept {
@@ -52,6 +53,32 @@ private:
     }
 
     outcome_slot<T> slot_;
+};
+
+// The task that starts the children which an async_generator makes.
+class completion_feeder final : public completion_child {
+public:
+    explicit completion_feeder(task<>&& body) noexcept : completion_child(&completion_feeder::finished, 0) {
+        auto const frame = release_frame(std::move(body));
+        frame.promise().run_as(*this);
+        handle = frame;
+    }
+    std::exception_ptr failure() const noexcept override { return nullptr; }
+    bool cancelled() const noexcept override { return false; }
+
+private:
+    static std::coroutine_handle<> finished(task_context& context, finish_kind kind) noexcept {
+        auto& self = static_cast<completion_feeder&>(context);
+        self.mark_finished();
+        auto const frame = std::coroutine_handle<task_promise<void>>::from_address(self.handle.address());
+        std::exception_ptr error;
+        if (kind == finish_kind::ran && frame.promise().result().has_error()) {
+            error = std::move(frame.promise().result().error());
+        }
+        frame.destroy();
+        self.core->feeder_ended(std::move(error));
+        return std::noop_coroutine();
+    }
 };
 
 // What next() of a stream gives: Stream::item_of() makes the item of a node.

@@ -3,6 +3,7 @@
 #include <magpie/runtime/detail/assert.hpp>
 #include <magpie/runtime/detail/current.hpp>
 #include <magpie/runtime/detail/spawn.hpp>
+#include <magpie/runtime/detail/spawned.hpp>
 #include <magpie/runtime/errors.hpp>
 
 #include <mutex>
@@ -14,6 +15,7 @@ completion_core::~completion_core() {
     clear_deadline();
     MAGPIE_ASSERT(consumers_.empty());
     MAGPIE_ASSERT(children_.empty());
+    MAGPIE_ASSERT(asked_.empty());
 }
 
 // ---------------------------------------------------------------------------------------------- ends
@@ -27,10 +29,44 @@ void completion_core::ended(completion_node& node) noexcept {
             auto& consumer = static_cast<completion_waiter&>(*first);
             consumer.node_ = &node;
             consumer.how_ = status::item;
-            --live_;
+            handed_over();
             woken.add(consumer);
         } else {
             ended_.push_back(&node);
+        }
+        if (exhausted()) {
+            end_waits(status::end, woken);
+        }
+        if (outstanding_ == 0 && joiner_ != nullptr) {
+            woken.add(*std::exchange(joiner_, nullptr));
+        }
+    }
+    woken.wake();
+}
+
+// Under the lock. The feeder, if it waits, is there until it is woken.
+void completion_core::handed_over() noexcept {
+    --live_;
+    if (feeder_ != nullptr && has_room()) {
+        std::exchange(feeder_, nullptr)->wake();
+    }
+}
+
+void completion_core::feeder_ended(std::exception_ptr error) noexcept {
+    woken_waiters woken;
+    {
+        std::lock_guard const lock(lock_);
+        --outstanding_;
+        if (error && is_cancellation(error)) {
+            error = abandoned_ ? nullptr : child_cancelled_ptr();
+        }
+        if (listed_waiter* const first = error ? consumers_.pop_front() : nullptr) {
+            auto& consumer = static_cast<completion_waiter&>(*first);
+            consumer.error_ = std::move(error);
+            consumer.how_ = status::source_failed;
+            woken.add(consumer);
+        } else {
+            source_error_ = std::move(error);
         }
         if (exhausted()) {
             end_waits(status::end, woken);
@@ -53,7 +89,7 @@ void completion_core::end_waits(status how, woken_waiters& woken) noexcept {
 completion_core::status completion_core::take(completion_node*& node) noexcept {
     node = ended_.pop_front();
     if (node != nullptr) {
-        --live_;
+        handed_over();
         return status::item;
     }
     if (exhausted()) {
@@ -65,15 +101,32 @@ completion_core::status completion_core::take(completion_node*& node) noexcept {
 // ---------------------------------------------------------------------------------------------- children
 
 void completion_core::start(task_context& parent, completion_child& child) noexcept {
+    {
+        std::lock_guard const lock(lock_);
+        ++live_;
+    }
+    queue(parent, child);
+}
+
+void completion_core::start_feeder(task_context& parent, completion_child& feeder, std::size_t limit) noexcept {
+    limit_ = limit;
+    queue(parent, feeder);
+}
+
+void completion_core::queue(task_context& parent, completion_child& child) noexcept {
     child.parent = &parent;
     child.home = parent.pinned ? parent.home : current_worker();
     child.pinned = parent.pinned;
     child.core = this;
+    bool late = false;
     {
         std::lock_guard const lock(lock_);
         children_.push_back(&child);
         ++outstanding_;
-        ++live_;
+        late = abandoned_;
+    }
+    if (late) {
+        child.request_cancel(request_origin::external);
     }
     schedule(child);
 }
@@ -167,13 +220,15 @@ void completion_core::abandon(task_context& parent) noexcept {
         MAGPIE_ASSERT(consumers_.empty());
         MAGPIE_ASSERT(!feeding_);
         more_ = false;
+        abandoned_ = true;
+        asked_.append(children_);
     }
     requests_ = parent.cancel_count();
     cancel_children();
 }
 
 void completion_core::cancel_children() noexcept {
-    for (completion_child* each = children_.front(); each != nullptr; each = children_.next(each)) {
+    for (completion_child* each = asked_.front(); each != nullptr; each = asked_.next(each)) {
         each->request_cancel(request_origin::external);
     }
 }
@@ -187,7 +242,8 @@ void completion_core::drop_rest(char const* what) noexcept {
             report_suppressed(std::move(error), what);
         }
     }
-    while (completion_child* const child = children_.pop_front()) {
+    asked_.append(children_);
+    while (completion_child* const child = asked_.pop_front()) {
         delete child;
     }
 }
@@ -217,6 +273,38 @@ bool completion_core::join_awaiter::try_cancel() noexcept {
         core_.cancel_children();
     }
     return false;
+}
+
+// ---------------------------------------------------------------------------------------------- the feeder
+
+bool completion_core::room_awaiter::await_ready() noexcept {
+    std::lock_guard const lock(core_.lock_);
+    return core_.has_room();
+}
+
+bool completion_core::room_awaiter::wait() noexcept {
+    std::lock_guard const lock(core_.lock_);
+    if (core_.has_room()) {
+        return false;
+    }
+    if (!context->suspend(*this)) {
+        cancelled_ = true;
+        return false;
+    }
+    core_.feeder_ = this;
+    return true;
+}
+
+bool completion_core::room_awaiter::try_cancel() noexcept {
+    std::lock_guard const lock(core_.lock_);
+    return std::exchange(core_.feeder_, nullptr) != nullptr;
+}
+
+void completion_core::room_awaiter::await_resume() const {
+    if (was_cancelled()) {
+        deliver_cancellation(*context);
+    }
+    deliver_if_due(*current_context());  // also where there is room: the generator may never wait
 }
 
 // ---------------------------------------------------------------------------------------------- consumers
@@ -265,9 +353,13 @@ completion_node* completion_waiter::check() {
         deliver_cancellation(*context);
     case completion_core::status::timed_out:
         throw timeout_error("the time for the whole stream is up");
+    case completion_core::status::source_failed:
+        std::rethrow_exception(std::move(error_));
     case completion_core::status::none:
-    case completion_core::status::item:
     case completion_core::status::end:
+        core_.throw_source_error();
+        break;
+    case completion_core::status::item:
         break;
     }
     return node_;

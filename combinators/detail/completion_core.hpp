@@ -7,7 +7,7 @@
 //
 //   outstanding_  begun and not ended
 //   live_         begun and not yet handed to a consumer: what the limit counts, so that results do not pile up
-//   more_         the source may have more children. Consumers start them, in feed(), one consumer at a time (feeding_)
+//   more_         the range may have more children. Consumers start them, in feed(), one consumer at a time (feeding_)
 //   timed_out_    the deadline has passed: consumers get what is kept, then an error; nothing more is begun
 //
 //   next()   an end is kept           -> that one
@@ -15,10 +15,13 @@
 //            timed_out_               -> timed out
 //            else the consumer waits, first come, first served, until one of the three
 //
-// All of this is under the lock, except children_, which lists the records that exist: changed under the lock by
-// consumers, and read without it once there are none any more: when the owner has called abandon(), and waits for the
-// children or is asked to end while it does. Who brings an end touches the core last when it lets go of the lock; then
-// it wakes consumers, who are there until they are woken. The timer's last touch is timer_over_.
+// Children that an async_generator makes are started by the feeder, a task of its own that counts in outstanding_ until
+// it has ended, and that waits in room() while the limit is reached.
+//
+// All of this is under the lock. children_ lists the records that exist. abandon() moves them to asked_, which nobody
+// changes from then on, so that it may be walked without the lock; a child that the feeder starts only then is asked to
+// end by it. Who brings an end touches the core last when it lets go of the lock; then it wakes consumers, who are there
+// until they are woken. The timer's last touch is timer_over_.
 
 #include <magpie/combinators/detail/wait_list.hpp>
 #include <magpie/runtime/clock.hpp>
@@ -57,6 +60,8 @@ public:
 
     // What it ended with, if that was an error. Cancelled is none.
     virtual std::exception_ptr failure() const noexcept = 0;
+    // After its end.
+    virtual bool cancelled() const noexcept = 0;
 
     completion_core* core = nullptr;
     std::size_t index;
@@ -68,10 +73,12 @@ public:
     completion_core(completion_core const&) = delete;
     completion_core& operator=(completion_core const&) = delete;
 
-    enum class status : std::uint8_t { none, item, end, timed_out, cancelled };
+    enum class status : std::uint8_t { none, item, end, timed_out, source_failed, cancelled };
 
     // One has ended. Any thread; for a child the last thing that it does.
     void ended(completion_node& node) noexcept;
+    // The feeder has, by this error or null.
+    void feeder_ended(std::exception_ptr error) noexcept;
 
     // --- The owner.
 
@@ -84,6 +91,11 @@ public:
     }
     // Queues a child, which the core then owns, as one of the task `parent`.
     void start(task_context& parent, completion_child& child) noexcept;
+    // The same for the task that starts the others from now on: at most `limit` at a time.
+    void start_feeder(task_context& parent, completion_child& feeder, std::size_t limit) noexcept;
+    class room_awaiter;
+    // `co_await room()`, in the feeder, until one more may be started.
+    room_awaiter room() noexcept;
     // From then on consumers are told that time is up. On a worker. clear_deadline() takes it back.
     void set_deadline(time_point when);
     void clear_deadline() noexcept;
@@ -117,8 +129,11 @@ protected:
 private:
     friend class completion_waiter;
 
+    void queue(task_context& parent, completion_child& child) noexcept;
+    void handed_over() noexcept;
+    bool has_room() const noexcept { return !timed_out_ && live_ < limit_; }
     status take(completion_node*& node) noexcept;
-    bool may_start() const noexcept { return more_ && !timed_out_ && live_ < limit_; }
+    bool may_start() const noexcept { return more_ && has_room(); }
     bool exhausted() const noexcept { return outstanding_ == 0 && !more_; }
     // Under the lock.
     void end_waits(status how, woken_waiters& woken) noexcept;
@@ -129,14 +144,17 @@ private:
     intrusive_queue<completion_node> ended_;
     wait_list consumers_;
     intrusive_list<completion_child, &completion_child::hook> children_;
+    intrusive_list<completion_child, &completion_child::hook> asked_;
     std::size_t outstanding_ = 0;
     std::size_t live_ = 0;
     std::size_t limit_ = std::numeric_limits<std::size_t>::max();
     bool more_ = false;
     bool feeding_ = false;
     bool timed_out_ = false;
+    bool abandoned_ = false;
     std::exception_ptr source_error_;
     waiter* joiner_ = nullptr;
+    waiter* feeder_ = nullptr;  // waits for room
 
     // The owner's.
     unsigned requests_ = 0;  // how many of the parent's requests the children know of
@@ -175,6 +193,51 @@ private:
 
     completion_core::status how_ = completion_core::status::none;
     bool yields_ = false;
+    std::exception_ptr error_;
+};
+
+// How the wait for the next child to end went: a request to the waiting task ends it, and stays pending.
+class completion_end {
+public:
+    completion_end(completion_core::status how, completion_node* who) noexcept : how_(how), who_(who) {}
+    completion_core::status how() const noexcept { return how_; }
+    completion_child* who() const noexcept { return static_cast<completion_child*>(who_); }
+
+private:
+    completion_core::status how_;
+    completion_node* who_;
+};
+
+// Throws what the source threw, and nothing else.
+class completion_end_awaiter final : public completion_waiter {
+public:
+    explicit completion_end_awaiter(completion_core& core) noexcept : completion_waiter(core) {}
+    completion_end await_resume() {
+        if (status() == completion_core::status::end || status() == completion_core::status::source_failed) {
+            (void)check();
+        }
+        return {status(), node_};
+    }
+};
+
+class completion_core::room_awaiter final : public waiter {
+public:
+    explicit room_awaiter(completion_core& core) noexcept : core_(core) {}
+
+    bool await_ready() noexcept;
+    template <runnable_promise Promise>
+    bool await_suspend(std::coroutine_handle<Promise> coroutine) noexcept {
+        bind(coroutine);
+        return wait();
+    }
+    void await_resume() const;
+    std::string describe() const override { return "room for one more task"; }
+
+private:
+    bool wait() noexcept;
+    bool try_cancel() noexcept override;
+
+    completion_core& core_;
 };
 
 class completion_core::join_awaiter final : public waiter {
@@ -196,6 +259,10 @@ private:
 
     completion_core& core_;
 };
+
+inline completion_core::room_awaiter completion_core::room() noexcept {
+    return room_awaiter(*this);
+}
 
 inline completion_core::join_awaiter completion_core::all_ended() noexcept {
     return join_awaiter(*this);

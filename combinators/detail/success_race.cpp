@@ -38,7 +38,7 @@ void success_race_base::source_failed(std::exception_ptr error) noexcept {
     over_ = true;
 }
 
-void success_race_base::take(end ended) {
+void success_race_base::take(completion_end ended) {
     switch (ended.how()) {
     case status::item:
         --running_;
@@ -52,6 +52,7 @@ void success_race_base::take(end ended) {
         over_ = true;
         break;
     case status::none:
+    case status::source_failed:
     case status::end:
         over_ = true;
         break;

@@ -29,24 +29,8 @@ namespace magpie::detail {
 // The part that does not depend on the type.
 class success_race_base : public completion_core {
 public:
-    // How the wait for an end went.
-    class end {
-    public:
-        end(completion_core::status how, completion_node* who) noexcept : how_(how), who_(who) {}
-        completion_core::status how() const noexcept { return how_; }
-        completion_child* who() const noexcept { return static_cast<completion_child*>(who_); }
-
-    private:
-        completion_core::status how_;
-        completion_node* who_;
-    };
-    class end_awaiter final : public completion_waiter {
-    public:
-        explicit end_awaiter(completion_core& core) noexcept : completion_waiter(core) {}
-        end await_resume() const noexcept { return {status(), node_}; }
-    };
     // Throws nothing; a request to the awaiting task ends it, and stays pending.
-    end_awaiter next() noexcept { return end_awaiter(*this); }
+    completion_end_awaiter next() noexcept { return completion_end_awaiter(*this); }
 
     // Also when the awaiting task was asked to end: nothing more begins then.
     bool over() noexcept;
@@ -55,7 +39,7 @@ public:
     // There are no more candidates.
     void no_more() noexcept;
     void source_failed(std::exception_ptr error) noexcept;
-    void take(end ended);
+    void take(completion_end ended);
 
     // After that nobody waits in next().
     void stop() noexcept { abandon(parent_); }
