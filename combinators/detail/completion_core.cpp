@@ -4,6 +4,7 @@
 #include <magpie/runtime/detail/current.hpp>
 #include <magpie/runtime/detail/spawn.hpp>
 #include <magpie/runtime/detail/spawned.hpp>
+#include <magpie/runtime/detail/task_locals.hpp>
 #include <magpie/runtime/errors.hpp>
 
 #include <mutex>
@@ -118,6 +119,7 @@ void completion_core::queue(task_context& parent, completion_child& child) noexc
     child.home = parent.pinned ? parent.home : current_worker();
     child.pinned = parent.pinned;
     child.core = this;
+    share_locals(parent, child);
     bool late = false;
     {
         std::lock_guard const lock(lock_);

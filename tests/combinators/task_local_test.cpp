@@ -2,8 +2,11 @@
 
 #include <magpie/runtime/task_local.hpp>
 
+#include <magpie/combinators/as_completed.hpp>
 #include <magpie/combinators/batch.hpp>
+#include <magpie/combinators/first_success.hpp>
 #include <magpie/combinators/gather.hpp>
+#include <magpie/combinators/select.hpp>
 #include <magpie/combinators/shield.hpp>
 #include <magpie/combinators/task_group.hpp>
 #include <magpie/combinators/timeout.hpp>
@@ -14,6 +17,7 @@
 #include <doctest/doctest.h>
 
 #include <atomic>
+#include <chrono>
 #include <ranges>
 #include <string>
 #include <utility>
@@ -96,6 +100,30 @@ TEST_CASE("children that are made one by one keep what was set when each was sta
         std::vector<int> const items{10, 20, 30, 40};
         auto const w = co_await batch(items, makes, {.limit = 2});
         CHECK(w == items);
+    };
+    run(body(), simulated());
+}
+
+TEST_CASE("the tasks of as_completed, select and first_success see their parent's values, and theirs stay theirs") {
+    auto const body = []() -> task<> {
+        number.set(3);
+        int sum = 0;
+        auto const adds_up = [&](auto& s) -> task<> {
+            while (auto item = co_await s.next()) {
+                sum += item->get();
+            }
+        };
+        std::vector<task<int>> all;
+        all.push_back(sets(1));
+        all.push_back(sets(2));
+        co_await as_completed(std::move(all), adds_up);
+        CHECK(sum == 4 + 5);
+        auto const first = co_await select(reads(0), sleep(std::chrono::hours(1)));
+        CHECK(std::get<0>(first.value) == 3);
+        std::vector<task<int>> one;
+        one.push_back(sets(4));
+        CHECK(co_await first_success(std::move(one)) == 7);
+        CHECK(number.get() == 3);
     };
     run(body(), simulated());
 }
