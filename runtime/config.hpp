@@ -87,7 +87,7 @@ struct config {
     unsigned workers = 0;  // event loops, a thread each; 1 … 1024; 0 = effective_workers()
     bool pin = false;      // bind each worker's thread to one CPU
     bool steal = true;     // idle workers take ready tasks from busy ones
-    bool rescue = true;    // idle workers take over the completions and timers of stuck ones
+    bool rescue = true;    // others take over what waits for a worker that is stuck in one task
     duration stall_threshold = std::chrono::milliseconds{1};  // in one task for longer than this = stuck;
                                                               // 200 us … 1 h; 0 = nobody is ever called stuck
     duration spin = std::chrono::microseconds{50};  // look for work this long before sleeping; up to 10 ms; 0 = off

@@ -27,12 +27,12 @@ using hook = std::function<void(event_info const&)>;
 
 // What the runtime calls when something happens that no awaiting code can be told. An empty hook means the default:
 // one line on stderr.
-// Hooks run on any worker, several at once, never under a lock of the runtime; they must not block for long. What a
+// Hooks run on any worker, or on a thread of the runtime, several at once, never under a lock of the runtime; they must not block for long. What a
 // hook throws is printed to stderr and dropped. They are copied into the runtime when it is made.
 struct hooks {
     hook on_unhandled{};   // an error that nobody looked at: of a detached task, of an on_done callback, of a leftover
     hook on_suppressed{};  // an error that lost against an earlier one: the second failure in a gather
-    hook on_stall{};       // a task has kept its worker for longer than config.stall_threshold
+    hook on_stall{};       // a task kept its worker longer than config.stall_threshold; default: told from 100 ms on
 };
 
 }  // namespace magpie
