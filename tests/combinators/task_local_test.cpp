@@ -122,7 +122,7 @@ TEST_CASE("the tasks of as_completed, select and first_success see their parent'
         CHECK(std::get<0>(first.value) == 3);
         std::vector<task<int>> one;
         one.push_back(sets(4));
-        CHECK(co_await first_success(std::move(one)) == 7);
+        CHECK((co_await first_success(std::move(one))).value == 7);
         CHECK(number.get() == 3);
     };
     run(body(), simulated());
