@@ -90,6 +90,7 @@ struct config {
     bool rescue = true;    // others take over what waits for a worker that is stuck in one task
     duration stall_threshold = std::chrono::milliseconds{1};  // in one task for longer than this = stuck;
                                                               // 200 us … 1 h; 0 = nobody is ever called stuck
+    bool spare_worker = true;  // while all of two or more workers are stuck, one more runs what is ready
     duration spin = std::chrono::microseconds{50};  // look for work this long before sleeping; up to 10 ms; 0 = off
     unsigned blocking_threads = 64;                 // most threads that to_thread() and the like use; 1 … 4096
     unsigned event_interval = 61;                   // resumptions between two looks at the driver; 1 … 10,000

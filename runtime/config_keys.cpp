@@ -89,6 +89,8 @@ constexpr config_key config_rows[] = {
     row<of_config<[](auto& c) -> auto& { return c.stall_threshold; }>>(
         "runtime.stall_threshold", key_kind::time, ns(200us), ns(1h), "off",
         "A worker that has been in one task for longer than this counts as stuck. \"off\": nobody ever does."),
+    flag<of_config<[](auto& c) -> auto& { return c.spare_worker; }>>(
+        "runtime.spare_worker", "While all of two or more workers are stuck, one more thread runs what is ready."),
     row<of_config<[](auto& c) -> auto& { return c.spin; }>>(
         "runtime.spin", key_kind::time, ns(1us), ns(10ms), "off",
         "How long a worker that has run out of work looks for more before it sleeps. Shortens the answer to the next "

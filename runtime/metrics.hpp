@@ -37,7 +37,7 @@ struct worker_metrics {
 // A snapshot of a runtime: rt.snapshot(). The numbers are read one by one while the workers run, so that they need not
 // fit together to the last unit.
 struct metrics {
-    std::vector<worker_metrics> workers{};  // by worker index
+    std::vector<worker_metrics> workers{};  // by worker index; one more if the spare worker has ever been lent
 
     std::uint64_t tasks_spawned = 0;              // tasks begun by spawn or block_on
     std::uint64_t tasks_live = 0;                 // of these, not ended yet

@@ -58,7 +58,7 @@ scheduler::scheduler(config settings, driver_factory const& make_driver)
 scheduler::scheduler(config&& settings, driver_factory const& make_driver, unsigned count)
     : idle(count), settings_(std::move(settings)), simulated_(settings_.clock == clock_kind::simulated),
       serial_(live_schedulers::enter(*this)), hooks_(std::make_shared<hooks const>(settings_.hooks)),
-      outside_(std::make_shared<outside_work>(*this)), registry_(count),
+      outside_(std::make_shared<outside_work>(*this)), registry_(count), make_driver_(make_driver),
       blocking_(settings_.blocking_threads, settings_.name, [this] { outside_->end(); }) {
     for (unsigned i = 0; i < count; ++i) {
         workers_.push_back(std::make_unique<worker>(*this, i, make_driver(settings_, i)));
@@ -108,10 +108,16 @@ void scheduler::stop() noexcept {
     for (auto& each : workers_) {
         each->loop().unpark();
     }
+    if (spare() != nullptr) {
+        spare()->loop().unpark();
+    }
     for (auto& each : threads_) {
         each.join();
     }
     threads_.clear();
+    if (spare_thread_.joinable()) {
+        spare_thread_.join();
+    }
 }
 
 // ---------------------------------------------------------------------------------------------- queueing, waking
@@ -152,7 +158,7 @@ void scheduler::wake(unsigned index) noexcept {
 
 void scheduler::admit(spawned_base& task, admission kind, worker* home) {
     worker* const here = home != nullptr ? home : current_worker();
-    bool const local = here != nullptr && &here->shared() == this;
+    bool const local = here != nullptr && &here->shared() == this && here->index() < size();  // not the spare
     unsigned const index = local ? here->index() : next_home_.fetch_add(1, mo_relaxed) % size();
     task.home = workers_[index].get();
     task.shard = index;
@@ -272,6 +278,9 @@ metrics scheduler::snapshot() const {
     metrics m;
     for (auto const& each : workers_) {
         m.workers.push_back(each->look());
+    }
+    if (worker const* const extra = spare()) {
+        m.workers.push_back(extra->look());
     }
     for (auto const& shard : registry_) {
         std::lock_guard const lock(shard.lock);

@@ -66,7 +66,9 @@ public:
 
     config const& settings() const noexcept { return settings_; }
     unsigned size() const noexcept { return static_cast<unsigned>(workers_.size()); }
-    worker& at(unsigned index) noexcept { return *workers_[index]; }
+    // With the spare one, if it has ever been lent.
+    unsigned size_with_spare() const noexcept { return size() + (spare() != nullptr ? 1 : 0); }
+    worker& at(unsigned index) noexcept { return index < size() ? *workers_[index] : *spare(); }
     // No threads: whoever waits from outside drives the only worker.
     bool driven_by_caller() const noexcept { return simulated_ || external_ != nullptr; }
     bool simulated() const noexcept { return simulated_; }
@@ -131,6 +133,13 @@ public:
     // Shared queues, for the workers.
     inject_queue<work_item> injected;
     idle_set idle;
+    // All workers are stuck, and something waits: one more runs until one of them is free again, or nothing is left to
+    // do. From the stall monitor only. Does nothing if the program wants none, or there is no thread or ring to be had.
+    void lend() noexcept;
+    // It has done enough; it finishes its turn. From the stall monitor only.
+    void stop_lending() noexcept;
+    worker* spare() const noexcept { return spare_.load(mo_acquire); }  // pairs with the release in lend()
+
     // Null: nobody is ever called stuck.
     stall_monitor* monitor() noexcept { return monitor_.get(); }
 
@@ -161,6 +170,10 @@ private:
     std::vector<registry_shard> registry_;
     std::vector<std::unique_ptr<worker>> workers_;
     std::vector<std::thread> threads_;
+    driver_factory make_driver_;  // for the spare
+    std::unique_ptr<worker> spare_owner_;
+    std::thread spare_thread_;
+    atomic<worker*> spare_{nullptr};  // made when it is first lent
     std::unique_ptr<external_drive> external_;
     std::unique_ptr<stall_monitor> monitor_;
     blocking_pool blocking_;

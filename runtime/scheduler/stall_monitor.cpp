@@ -26,7 +26,7 @@ constexpr duration worth_a_line = 100ms;      // without a hook, shorter stalls 
 }  // namespace
 
 stall_monitor::stall_monitor(scheduler& of)
-    : shared_(of), threshold_(of.settings().stall_threshold), records_(of.size()) {}
+    : shared_(of), threshold_(of.settings().stall_threshold), records_(of.size() + 1) {}
 
 void stall_monitor::start() {
     thread_ = std::thread([this] {
@@ -91,15 +91,26 @@ void stall_monitor::sleep_until_needed(std::unique_lock<std::mutex>& lock) {
 
 // True if some worker is awake.
 bool stall_monitor::look_at_all(time_point now) {
+    unsigned stuck = 0;
     bool stranded = false;
-    for (unsigned i = 0; i < shared_.size(); ++i) {
+    bool ready = !shared_.injected.empty();
+    for (unsigned i = 0; i < shared_.size_with_spare(); ++i) {
         look_at(i, now);
-        stranded = stranded || (records_[i].stuck && shared_.at(i).is_stranded());
+        worker const& each = shared_.at(i);
+        stuck += records_[i].stuck && i < shared_.size() ? 1 : 0;
+        stranded = stranded || (records_[i].stuck && each.is_stranded());
+        ready = ready || each.has_stealable();
     }
     if (stranded) {
         shared_.wake_one();
     }
-    return shared_.idle.parked() != shared_.size();
+    if (stuck != shared_.size()) {
+        shared_.stop_lending();
+    } else if (stranded || ready) {
+        shared_.lend();
+    }
+    worker const* const spare = shared_.spare();
+    return shared_.idle.parked() != shared_.size() || (spare != nullptr && spare->pulse().in_task);
 }
 
 void stall_monitor::look_at(unsigned index, time_point now) {

@@ -5,7 +5,8 @@
 // A worker is stuck if it has been in the same resumption for config.stall_threshold: each resumption moves its
 // heartbeat on by one plain store, and that is all that a worker pays for being watched. One thread looks at all
 // heartbeats. It takes over nothing itself: it marks the stuck worker, and wakes an idle one whenever something is
-// stranded there. Workers that are awake look at the marks themselves, when they look around.
+// stranded there. Workers that are awake look at the marks themselves, when they look around. If all are stuck it lends the
+// spare one.
 //
 //   asleep     --a worker has left its sleep-->                 watching    that worker wakes the thread
 //   watching   --nobody was awake for idle_looks looks-->       asleep      costs nothing until somebody is

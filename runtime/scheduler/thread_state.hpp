@@ -19,6 +19,18 @@ struct thread_state {
 
 // Makes this thread the given worker (null: a foreign thread again) and returns what it was.
 worker* set_current_worker(worker* w) noexcept;
+// This thread is the worker as long as this lives.
+class on_worker {
+public:
+    explicit on_worker(worker& w) noexcept : before_(set_current_worker(&w)) {}
+    on_worker(on_worker const&) = delete;
+    on_worker& operator=(on_worker const&) = delete;
+    ~on_worker() { set_current_worker(before_); }
+
+private:
+    worker* before_;
+};
+
 void set_frame_limit(std::size_t bytes) noexcept;
 // Registers this thread's cache for flushing. Called once per thread.
 void flush_frames_at_thread_exit() noexcept;

@@ -20,18 +20,6 @@ std::uint64_t seed_for(config const& settings, unsigned index) noexcept {
     return settings.seed * 0x9e3779b97f4a7c15U + index + 1;
 }
 
-// This thread is the worker as long as this lives.
-class on_worker {
-public:
-    explicit on_worker(worker& w) noexcept : before_(set_current_worker(&w)) {}
-    on_worker(on_worker const&) = delete;
-    on_worker& operator=(on_worker const&) = delete;
-    ~on_worker() { set_current_worker(before_); }
-
-private:
-    worker* before_;
-};
-
 } // namespace
 
 worker::worker(scheduler& shared, unsigned index, std::unique_ptr<driver> loop)

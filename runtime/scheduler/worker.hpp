@@ -48,6 +48,9 @@ public:
 
     // Runs tasks until `stop` is set, which is looked at between turns. The calling thread is the worker meanwhile.
     run_end run(atomic<bool> const& stop);
+    // As run(), for the spare worker (scheduler_spare.cpp).
+    void run_as_spare(atomic<bool> const& stop);
+    void set_lent(bool lent) noexcept;  // any thread
     // Runs at most `budget` turns without ever sleeping; returns how many. The calling thread is the worker meanwhile.
     std::size_t run_ready(std::size_t budget);
     // True if run_ready() would find something.
@@ -137,6 +140,8 @@ private:
     [[nodiscard]] bool advance_clock(atomic<bool> const& stop);
     void turn(work_item& item) noexcept;
 
+    work_item* take_as_spare() noexcept;
+    void hand_over() noexcept;
     void look_around() noexcept;
     void take_in_pinned() noexcept;
     void take_injected() noexcept;
@@ -194,6 +199,7 @@ private:
 
     // Shared with other threads, each part on lines of its own.
     alignas(cache_line_size) atomic<bool> stuck_{false};  // written by the stall monitor
+    atomic<bool> lent_{false};                            // the spare worker's
     alignas(cache_line_size) run_queue<work_item> run_queue_;
     alignas(cache_line_size) atomic<bool> forks_wanted_{false};  // a thief found nothing; the owner answers at its next fork
     alignas(cache_line_size) inject_queue<work_item> pinned_inbox_;

@@ -49,7 +49,7 @@ work_item* worker::search() noexcept {
 }
 
 work_item* worker::steal_from_others() noexcept {
-    unsigned const others = shared_.size();
+    unsigned const others = shared_.size_with_spare();
     unsigned const first = random_.below(others);
     for (unsigned i = 0; i < others; ++i) {
         worker& victim = shared_.at((first + i) % others);
@@ -90,7 +90,7 @@ bool worker::others_have_work() const noexcept {
     if (!may_steal_) {
         return false;
     }
-    for (unsigned i = 0; i < shared_.size(); ++i) {
+    for (unsigned i = 0; i < shared_.size_with_spare(); ++i) {
         if (i != index_ && shared_.at(i).has_stealable()) {
             return true;
         }

@@ -50,7 +50,7 @@ bool worker::others_are_stranded() const noexcept {
     if (monitor == nullptr || !monitor->anybody_stuck()) [[likely]] {
         return false;
     }
-    for (unsigned i = 0; i < shared_.size(); ++i) {
+    for (unsigned i = 0; i < shared_.size_with_spare(); ++i) {
         worker const& each = shared_.at(i);
         if (i != index_ && each.stuck_.load(mo_relaxed) && each.is_stranded()) {
             return true;
@@ -66,9 +66,10 @@ bool worker::rescue_others() noexcept {
         return false;
     }
     bool found = false;
-    unsigned const first = random_.below(shared_.size());
-    for (unsigned i = 0; i < shared_.size(); ++i) {
-        worker& each = shared_.at((first + i) % shared_.size());
+    unsigned const count = shared_.size_with_spare();
+    unsigned const first = random_.below(count);
+    for (unsigned i = 0; i < count; ++i) {
+        worker& each = shared_.at((first + i) % count);
         if (&each != this && each.stuck_.load(mo_relaxed) && each.is_stranded()) {
             found = take_over(each) || found;
         }

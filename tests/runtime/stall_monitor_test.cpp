@@ -129,6 +129,111 @@ TEST_CASE("tasks that wait on a stuck worker can be cancelled") {
     rt.block_on(computes());
 }
 
+TEST_CASE("while all workers are stuck a spare one runs what is ready, and hands back what completes on its loop") {
+    for (unsigned const workers : {2U, 3U}) {
+        CAPTURE(workers);
+        runtime rt(threads(workers));
+        for (unsigned r = 0; r < 5; ++r) {
+            std::atomic<unsigned> hogs{0};
+            std::atomic<unsigned> steps{0};
+            std::atomic<bool> over{false};
+            auto const computes = [&]() -> task<> {
+                hogs.fetch_add(1);
+                until([&] { return over.load(); });
+                co_return;
+            };
+            auto const steps_on = [&]() -> task<> {
+                for (unsigned i = 0; i < 10; ++i) {
+                    steps.fetch_add(1);
+                    co_await sleep(100us);
+                }
+            };
+            std::vector<join_handle<void>> all;
+            for (unsigned i = 0; i < workers; ++i) {
+                all.push_back(rt.spawn(computes()));
+            }
+            until([&] { return hogs == workers; });
+            auto walker = rt.spawn(steps_on());
+            until([&] { return steps >= 1; });
+            over = true;
+            for (auto& each : all) {
+                each.blocking_wait();
+            }
+            walker.blocking_wait();
+            CHECK(steps == 10);
+        }
+        CHECK(rt.snapshot().workers.size() == workers + 1);
+        CHECK(rt.workers() == workers);
+        CHECK(rt.snapshot().totals().timers == 0);
+    }
+}
+
+TEST_CASE("a task that is spawned pinned on the spare worker has a real one for its home") {
+    runtime rt(threads(2));
+    std::atomic<unsigned> hogs{0};
+    std::atomic<bool> over{false};
+    auto const computes = [&]() -> task<> {
+        hogs.fetch_add(1);
+        until([&] { return over.load(); });
+        co_return;
+    };
+    auto first = rt.spawn(computes());
+    auto second = rt.spawn(computes());
+    until([&] { return hogs == 2; });
+    std::atomic<unsigned> spawned_on{0};
+    std::atomic<unsigned> ran_on{9};
+    auto const where = [&]() -> task<> {
+        ran_on = this_task::worker();
+        co_return;
+    };
+    auto const spawns = [&]() -> task<> {
+        spawned_on = this_task::worker() + 1;
+        co_await spawn(where(), {.pinned = true});
+    };
+    auto spawner = rt.spawn(spawns());
+    until([&] { return spawned_on != 0; });
+    over = true;
+    spawner.blocking_wait();
+    first.blocking_wait();
+    second.blocking_wait();
+    CHECK(spawned_on == 3);
+    CHECK(ran_on < 2);
+}
+
+TEST_CASE("without a spare worker, or with one worker, what is ready waits for the first that comes back") {
+    config none = threads(2);
+    none.spare_worker = false;
+    for (config const& c : {none, threads(1)}) {
+        CAPTURE(c.workers);
+        runtime rt(c);
+        std::atomic<unsigned> hogs{0};
+        std::atomic<bool> over{false};
+        std::atomic<bool> ran_early{false};
+        auto const computes = [&]() -> task<> {
+            hogs.fetch_add(1);
+            until([&] { return over.load(); });
+            co_return;
+        };
+        auto const runs = [&]() -> task<> {
+            ran_early = !over.load();
+            co_return;
+        };
+        std::vector<join_handle<void>> all;
+        for (unsigned i = 0; i < c.workers; ++i) {
+            all.push_back(rt.spawn(computes()));
+        }
+        until([&] { return hogs == c.workers; });
+        all.push_back(rt.spawn(runs()));
+        std::this_thread::sleep_for(20ms);  // time enough to be lent, were somebody lending
+        over = true;
+        for (auto& each : all) {
+            each.blocking_wait();
+        }
+        CHECK_FALSE(ran_early);
+        CHECK(rt.snapshot().workers.size() == c.workers);
+    }
+}
+
 TEST_CASE("on_stall names the task, where it was spawned, and how long it held its worker") {
     config c = threads(2);
     c.stall_threshold = 2ms;
