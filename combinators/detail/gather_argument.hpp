@@ -65,6 +65,14 @@ task<T> await_settled(H handle) {
     throw task_cancelled();
 }
 
+// A child that awaits a task which runs already: cancelled before its first step it still cancels that task, and joins it.
+template <class T>
+task<T> begins_in_any_case(task<T> awaits_a_handle) {
+    auto& promise = release_frame(std::move(awaits_a_handle)).promise();
+    promise.begin_in_any_case();
+    return promise.get_return_object();
+}
+
 template <bool Settled, class A>
 auto as_child(A&& a) {
     using plain = std::remove_cvref_t<A>;
@@ -72,15 +80,17 @@ auto as_child(A&& a) {
     if constexpr (Settled && task_handle<A>) {
         using value = typename plain::value_type;
         using held = std::conditional_t<unique_handle<A> && std::is_lvalue_reference_v<A>, plain&, plain>;
-        return await_settled<held, value>(std::forward<A>(a));
+        return begins_in_any_case(await_settled<held, value>(std::forward<A>(a)));
     } else if constexpr (unique_handle<A> && std::is_lvalue_reference_v<A>) {
-        return await_in_place<plain&>(a);
+        return begins_in_any_case(await_in_place<plain&>(a));
     } else if constexpr (shared_task_handle<A>) {
         if constexpr (std::is_lvalue_reference_v<A>) {
             return await_in_place<plain>(a);
         } else {
             return await_copy<plain>(std::forward<A>(a));
         }
+    } else if constexpr (unique_handle<A>) {
+        return begins_in_any_case(as_task(std::forward<A>(a)));
     } else {
         return as_task(std::forward<A>(a));
     }

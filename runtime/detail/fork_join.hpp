@@ -41,8 +41,9 @@ public:
     };
 
     // Starts the children in argument order and returns what the worker resumes now. `parent` is suspended.
-    // With a request pending none of them starts: was_cancelled() and the parent goes on. Throws std::bad_alloc, and
-    // then no child has started either.
+    // With a request pending none of them starts: was_cancelled() and the parent goes on; but if some are to begin in any
+    // case (promise.hpp), all are launched with a request of their own. Throws std::bad_alloc, and then no child has
+    // started either.
     std::coroutine_handle<> launch(std::coroutine_handle<> parent, task_context& parent_context,
                                    std::span<child* const> children);
 
@@ -69,6 +70,8 @@ protected:
     bool request_accepted() const noexcept { return accepted_.load(mo_acquire); }
 
 private:
+    void adopt(worker& here, task_context& parent_context, std::span<child* const> children) noexcept;
+    std::coroutine_handle<> launch_cancelled(std::span<child* const> children) noexcept;
     std::coroutine_handle<> resume_parent(worker& here) noexcept;
 
     std::uint32_t total_ = 0;

@@ -45,7 +45,16 @@ public:
         context_ = context;
     }
     // The frame is the first of a task of its own.
-    void run_as(task_context& context) noexcept { context_ = &context; }
+    void run_as(task_context& context) noexcept {
+        if (continuation_) [[unlikely]] {
+            continuation_ = nullptr;
+            context.mark_started();
+        }
+        context_ = &context;
+    }
+    // Before run_as(): the task begins even if it has been cancelled by then, because what it awaits runs already, and
+    // has to be cancelled and waited for.
+    void begin_in_any_case() noexcept { continuation_ = std::noop_coroutine(); }
 
 private:
     std::coroutine_handle<> continuation_;

@@ -6,6 +6,8 @@
 #include <magpie/runtime/scheduler/scheduler.hpp>
 #include <magpie/runtime/scheduler/worker.hpp>
 
+#include <algorithm>
+
 namespace magpie::detail {
 
 std::coroutine_handle<> fork_join::launch(std::coroutine_handle<> parent, task_context& parent_context,
@@ -14,13 +16,33 @@ std::coroutine_handle<> fork_join::launch(std::coroutine_handle<> parent, task_c
     context = &parent_context;
     MAGPIE_ASSERT(!children.empty());
     if (parent_context.shield_depth == 0 && parent_context.request_pending()) {
-        cancelled_ = true;
-        return parent;
+        if (std::ranges::none_of(children, &child::has_started)) {
+            cancelled_ = true;
+            return parent;
+        }
+        adopt(*current_worker(), parent_context, children);
+        return launch_cancelled(children);
     }
     worker& here = *current_worker();
     if (!here.fifo() && !parent_context.pinned) {
         here.reserve_forks(children.size() - 1);  // throws before anything has begun, or not at all
     }
+    adopt(here, parent_context, children);
+    outer = here.open_join();
+    here.set_open_join(this);
+    if (here.fifo() || parent_context.pinned) {
+        for (child* each : children) {
+            here.push_quietly(*each);
+        }
+        return std::noop_coroutine();
+    }
+    if (children.size() > 1) {
+        here.push_forks(children.subspan(1));
+    }
+    return here.step_into(*children[0]);
+}
+
+void fork_join::adopt(worker& here, task_context& parent_context, std::span<child* const> children) noexcept {
     total_ = static_cast<std::uint32_t>(children.size());
     pending_.store(total_ + 1, mo_relaxed);
     for (child* each : children) {
@@ -34,18 +56,19 @@ std::coroutine_handle<> fork_join::launch(std::coroutine_handle<> parent, task_c
             lend_locals(parent_context, *each);
         }
     }
-    outer = here.open_join();
-    here.set_open_join(this);
-    if (here.fifo() || parent_context.pinned) {
-        for (child* each : children) {
-            here.push_quietly(*each);
-        }
-        return std::noop_coroutine();
+}
+
+// Never open: the request is passed on to all children before the first of them can run.
+std::coroutine_handle<> fork_join::launch_cancelled(std::span<child* const> children) noexcept {
+    context->suspend_forwarding(*this);
+    for (child* each : children) {
+        schedule(*each);
     }
-    if (children.size() > 1) {
-        here.push_forks(children.subspan(1));
+    // acq_rel: pairs with the subtractions in arrive()
+    if (pending_.fetch_sub(1, mo_acq_rel) == 1 && context->complete(*this)) {
+        return resume_parent(*current_worker());
     }
-    return here.step_into(*children[0]);
+    return std::noop_coroutine();
 }
 
 std::coroutine_handle<> fork_join::arrive(child& ended) noexcept {

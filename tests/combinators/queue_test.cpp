@@ -143,7 +143,7 @@ TEST_CASE("Q-05, Q-08: a cancelled getter takes no item and leaves no node; so d
     run(body(), simulated());
 }
 
-TEST_CASE("Q-10, Q-11: handed an item first, cancelled second: get returns it, the request stays pending") {
+TEST_CASE("Q-10: handed an item first, cancelled second: get returns it, the request stays pending") {
     auto const body = []() -> task<> {
         queue<int> q;
         trace seen;

@@ -256,7 +256,7 @@ TEST_CASE("SEM-11: a cancelled first waiter does not disturb the order of the re
     run(body(), simulated());
 }
 
-TEST_CASE("SEM-12, SEM-14: three releases wake three in order; a task made by the first runs after them") {
+TEST_CASE("SEM-12: three releases wake three in order; a task made by the first runs after them") {
     auto const body = []() -> task<> {
         semaphore s(0);
         trace seen;

@@ -76,7 +76,7 @@ TEST_CASE("TG-32: child error and a request from outside together: the group err
     run(body(), simulated());
 }
 
-TEST_CASE("TG-36, BEY-05: cancel() ends the block without an error; idempotent; errors on the way are still thrown") {
+TEST_CASE("TG-36, BEY-05, BEY-25: cancel() ends the block without an error; idempotent; errors on the way are thrown") {
     auto const body = []() -> task<> {
         trace seen;
         stopwatch const watch;

@@ -83,6 +83,139 @@ TEST_CASE("GATHER-29: with four workers four children are all begun while the fi
     });
 }
 
+task<int> fails_at_once() {
+    throw oops("at once");
+    co_return 0;
+}
+
+// How a gather that has the handle of a running task behind a failure ends, and what has become of that task then.
+template <class Gather>
+task<bool> ends_it(Gather gathers) {
+    auto running = spawn(after(1h, 1));
+    co_await sleep(1ms);
+    handle_ref const seen = running.ref();
+    bool thrown = false;
+    try {
+        co_await gathers(std::move(running));
+    } catch (oops const&) {
+        thrown = true;
+    }
+    co_return thrown && seen.cancelled();
+}
+
+TEST_CASE("GATHER-04, GATHER-05: a running task behind a failure is cancelled and joined, though not yet awaited") {
+    auto const body = []() -> task<> {
+        auto const in_place = [](join_handle<int> h) -> task<> { co_await gather(fails_at_once(), h); };
+        auto const moved_in = [](join_handle<int> h) -> task<> { co_await gather(fails_at_once(), std::move(h)); };
+        auto const in_a_range = [](join_handle<int> h) -> task<> {
+            std::vector<join_handle<int>> both;
+            both.push_back(spawn(fails_at_once()));
+            both.push_back(std::move(h));
+            co_await sleep(1ms);
+            co_await gather(std::move(both));
+        };
+        bool const a = co_await ends_it(in_place);
+        bool const b = co_await ends_it(moved_in);
+        bool const c = co_await ends_it(in_a_range);
+        CHECK((a && b && c));
+    };
+    run(body(), simulated());
+    for (unsigned const workers : {1U, 2U, 8U}) {
+        CAPTURE(workers);
+        runtime rt(threads(workers));
+        for (unsigned i = 0; i < rounds(20); ++i) {
+            rt.block_on(body());
+        }
+    }
+}
+
+TEST_CASE("GATHER-14, CAN-10: a request that is pending when handles are gathered is passed on to their tasks, once") {
+    auto const body = [](bool settles) -> task<> {
+        int deliveries = 0;
+        bool ran = false;
+        auto const resists_once = [&]() -> task<int> {
+            try {
+                co_await sleep(1h);
+            } catch (task_cancelled const&) {
+                ++deliveries;
+            }
+            co_await sleep(5ms);  // a second request would end this
+            co_return 1;
+        };
+        auto const marks = [&]() -> task<int> {
+            ran = true;
+            co_return 2;
+        };
+        auto const owner = [&](join_handle<int> h) -> task<> {
+            this_task::cancel();
+            if (settles) {
+                co_await gather(settled, std::move(h), marks());
+            } else {
+                co_await gather(marks(), std::move(h), marks());
+            }
+        };
+        auto h = spawn(resists_once());
+        co_await sleep(1ms);
+        handle_ref const seen = h.ref();
+        stopwatch const watch;
+        auto o = spawn(owner(std::move(h)));
+        co_await wait_for(o);
+        CHECK(o.cancelled());
+        CHECK((seen.done() && !seen.cancelled()));
+        CHECK(watch.ms() == 5);
+        CHECK(deliveries == 1);
+        CHECK_FALSE(ran);
+    };
+    run(body(false), simulated());
+    run(body(true), simulated());
+}
+
+TEST_CASE("GATHER-05, GATHER-14: errors and requests against handles, on two and eight workers: every task is joined") {
+    for (unsigned const workers : {2U, 8U}) {
+        CAPTURE(workers);
+        config c = threads(workers);
+        c.hooks.on_suppressed = [](event_info const&) {};
+        runtime rt(c);
+        bool right = true;
+        for (unsigned i = 0; i < rounds(2000); ++i) {
+            tally alive;
+            auto const child = [](unsigned k, token) -> task<int> {
+                for (unsigned n = 0; n < k % 3; ++n) {
+                    co_await this_task::yield();
+                }
+                if (k % 5 == 0) {
+                    throw oops("x");
+                }
+                co_await sleep(k % 2 == 0 ? duration(1h) : duration(1us));
+                co_return 1;
+            };
+            std::atomic<int> left{-1};
+            auto const owner = [&]() -> task<> {
+                std::vector<join_handle<int>> all;
+                for (unsigned k = 0; k < 6; ++k) {
+                    all.push_back(spawn(child(i + k, token(alive))));
+                }
+                try {
+                    co_await gather(std::move(all));
+                } catch (oops const&) {
+                } catch (...) {
+                    left = alive.alive.load();
+                    throw;
+                }
+                left = alive.alive.load();
+            };
+            auto h = rt.spawn(owner());
+            for (unsigned spin = 0; spin < i % 16; ++spin) {
+                std::this_thread::yield();
+            }
+            h.cancel();
+            h.blocking_wait();
+            right = right && (left == 0 || left == -1) && alive.alive == 0;  // -1: cancelled before its first step
+        }
+        CHECK(right);
+    }
+}
+
 TEST_CASE("GATHER-32: handles whose tasks have ended: no timer passes, and nobody is counted twice") {
     auto const body = []() -> task<> {
         std::vector<join_handle<int>> handles;

@@ -17,6 +17,7 @@
 #include <cstddef>
 #include <functional>
 #include <ranges>
+#include <string>
 #include <thread>
 #include <utility>
 #include <vector>
@@ -156,6 +157,38 @@ TEST_CASE("Q-05, Q-10, Q-12: putters and getters cancelled at any moment: no ite
     }
 }
 
+TEST_CASE("Q-11: three getters, two items, one getter cancelled: both items arrive, also when it had one already") {
+    for (bool const cancel_first : {true, false}) {
+        CAPTURE(cancel_first);
+        auto const body = [&]() -> task<> {
+            queue<int> q;
+            trace seen;
+            auto const gets = [&](std::string name) -> task<> {
+                int const item = co_await q.get();
+                seen.push_back(name + std::to_string(item));
+            };
+            auto a = spawn(gets("a"));
+            auto b = spawn(gets("b"));
+            auto c = spawn(gets("c"));
+            co_await sleep(1ms);
+            if (cancel_first) {
+                a.cancel();
+            }
+            q.try_put(1);
+            q.try_put(2);
+            if (!cancel_first) {
+                a.cancel();  // it has its item, and keeps it
+            }
+            co_await sleep(1ms);
+            CHECK(seen == (cancel_first ? trace{"b1", "c2"} : trace{"a1", "b2"}));
+            CHECK(a.cancelled() == cancel_first);
+            CHECK(q.size() == 0);
+            c.cancel();
+        };
+        run(body(), simulated());
+    }
+}
+
 TEST_CASE("BEY-26, TG-22: bounded spawning from several children while one fails: never too many, and nobody hangs") {
     for (unsigned const workers : {2U, 8U}) {
         CAPTURE(workers);
@@ -198,7 +231,7 @@ TEST_CASE("BEY-26, TG-22: bounded spawning from several children while one fails
     }
 }
 
-TEST_CASE("BEY-08: a rate limiter with callers that give up, on two and eight workers: never faster, and nobody hangs") {
+TEST_CASE("BEY-08: a rate limiter with callers that give up, on two and eight workers: never faster, nobody hangs") {
     for (unsigned const workers : {2U, 8U}) {
         CAPTURE(workers);
         runtime rt(threads(workers));

@@ -56,7 +56,7 @@ TEST_CASE("TASK-12: callbacks run after the end, in the order of registration, a
     CHECK(seen.back() != "registered");
 }
 
-TEST_CASE("on_done: a callback runs as a task, on a worker, and may spawn, register and drop handles") {
+TEST_CASE("TASK-13: on_done: a callback runs as a task, on a worker, and may spawn, register and drop handles") {
     int spawned = 0;
     bool in_a_task = false;
     auto const counts = [](int& into) -> task<> {

@@ -253,7 +253,7 @@ TEST_CASE("LOOP-12: a hook that throws harms nobody") {
     CHECK(rt.block_on(gives()) == 5);
 }
 
-TEST_CASE("hooks: are called under no lock: a hook may use the runtime") {
+TEST_CASE("TASK-13: hooks: are called under no lock: a hook may use the runtime") {
     std::atomic<int> told{0};
     std::atomic<int> spawned{0};
     runtime* current = nullptr;
