@@ -41,8 +41,9 @@ namespace this_task {
 task_id id();
 // The name given to spawn(), or one made from the id.
 std::string name();
-// Index of the worker that runs this now; rt.workers() on the spare one, which is lent while all others are stuck in
-// tasks (config.spare_worker). May differ after every co_await, as may errno and thread_locals.
+// Index of the worker that runs this now, below rt.workers(). May differ after every co_await, as may errno and
+// thread_locals. 0 also on the spare worker, which is lent while all others are stuck in tasks: what a program keeps by
+// worker, without atomics or locks, wants config.spare_worker = false.
 unsigned worker();
 
 // `co_await checkpoint()` throws task_cancelled if a request is pending; it never suspends. For long computations.

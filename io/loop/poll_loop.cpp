@@ -8,6 +8,7 @@
 #include <limits>
 #include <new>
 #include <system_error>
+#include <utility>
 
 #include <errno.h>
 #include <poll.h>
@@ -245,6 +246,7 @@ void poll_loop::poll() {
     {
         std::lock_guard const lock(lock_);
         round();
+        eat_wakeup();
     }
     end_poll();
 }
@@ -273,6 +275,15 @@ void poll_loop::park(time_point deadline) {
     std::lock_guard const lock(lock_);
     take_in(count, events);
     take_in_messages();
+    eat_wakeup();
+}
+
+// The owner alone reads the eventfd: of two readers one would block.
+void poll_loop::eat_wakeup() noexcept {
+    if (std::exchange(wake_pending_, false)) {
+        std::uint64_t value = 0;
+        (void)!::read(wakeup_.descriptor(), &value, sizeof value);  // it is readable: does not block
+    }
 }
 
 std::size_t poll_loop::take_over() noexcept {
@@ -315,8 +326,7 @@ int poll_loop::wait_for_events(time_point deadline, epoll_event* events) noexcep
 void poll_loop::take_in(int count, epoll_event const* events) noexcept {
     for (int i = 0; i < count; ++i) {
         if (events[i].data.fd == wakeup_mark) {
-            std::uint64_t value = 0;
-            (void)!::read(wakeup_.descriptor(), &value, sizeof value);  // it is readable: does not block
+            wake_pending_ = true;
         } else {
             on_ready(events[i].data.fd);
         }

@@ -75,6 +75,7 @@ private:
     void note_end() noexcept { ended_.store(ended_.load(mo_relaxed) + 1, mo_relaxed); }
     void take_in(int count, epoll_event const* events) noexcept;
     void round() noexcept;
+    void eat_wakeup() noexcept;
     int wait_for_events(time_point deadline, epoll_event* events) noexcept;
 
     std::mutex lock_;
@@ -82,6 +83,7 @@ private:
     std::vector<place_to_wait> places_;    // by descriptor
     completion_list queued_;               // not tried yet: others come first
     atomic<bool> anything_queued_{false};  // queued_ is not empty; others read it as a hint
+    bool wake_pending_ = false;            // epoll has told somebody that the eventfd is readable
     bool has_nanosecond_wait_ = true;      // epoll_pwait2, Linux 5.11
     atomic<std::uint64_t> ended_{0};       // written under the lock
 };

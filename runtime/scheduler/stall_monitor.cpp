@@ -20,6 +20,7 @@ using namespace std::chrono_literals;
 constexpr unsigned idle_looks = 5;            // while nobody is awake, before the monitor sleeps for good
 constexpr duration idle_period = 10ms;        // between those
 constexpr duration longest_period = 5ms;      // between looks at workers that are awake
+constexpr duration lend_after = 10ms;         // the least stall of all for which a spare worker is lent
 constexpr duration told_while_it_lasts = 1s;  // a stall as long as this is told before its end
 constexpr duration worth_a_line = 100ms;      // without a hook, shorter stalls are only counted
 
@@ -91,20 +92,20 @@ void stall_monitor::sleep_until_needed(std::unique_lock<std::mutex>& lock) {
 
 // True if some worker is awake.
 bool stall_monitor::look_at_all(time_point now) {
-    unsigned stuck = 0;
+    bool all_stuck = true;
     bool stranded = false;
     bool ready = !shared_.injected.empty();
     for (unsigned i = 0; i < shared_.size_with_spare(); ++i) {
         look_at(i, now);
         worker const& each = shared_.at(i);
-        stuck += records_[i].stuck && i < shared_.size() ? 1 : 0;
+        all_stuck = all_stuck && (i == shared_.size() || (records_[i].stuck && now - records_[i].since >= lend_after));
         stranded = stranded || (records_[i].stuck && each.is_stranded());
         ready = ready || each.has_stealable();
     }
     if (stranded) {
         shared_.wake_one();
     }
-    if (stuck != shared_.size()) {
+    if (!all_stuck) {
         shared_.stop_lending();
     } else if (stranded || ready) {
         shared_.lend();

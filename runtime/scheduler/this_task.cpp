@@ -87,7 +87,8 @@ std::string name() {
 
 unsigned worker() {
     detail::required_context();
-    return detail::current_worker()->index();
+    detail::worker const& here = *detail::current_worker();
+    return here.index() < here.shared().size() ? here.index() : 0;  // the spare one
 }
 
 void cancel() {

@@ -2,6 +2,7 @@
 
 #include <doctest/doctest.h>
 
+#include <chrono>
 #include <map>
 #include <set>
 #include <sstream>
@@ -21,10 +22,13 @@ magpie::worker_metrics numbered(std::uint64_t first) {
             .completions = first + 7,
             .timers_fired = first + 8,
             .budget_exhausted = first + 9,
-            .run_queue = first + 10,
-            .fork_stack = first + 11,
-            .pinned = first + 12,
-            .timers = first + 13};
+            .rescues = first + 10,
+            .completions_taken_over = first + 11,
+            .timers_taken_over = first + 12,
+            .run_queue = first + 13,
+            .fork_stack = first + 14,
+            .pinned = first + 15,
+            .timers = first + 16};
 }
 
 // Reads the text format strictly: HELP, TYPE, then the samples of that family only. Gives sample -> value.
@@ -83,10 +87,13 @@ TEST_CASE("totals add up every number of every worker") {
     expected.completions += 7;
     expected.timers_fired += 8;
     expected.budget_exhausted += 9;
-    expected.run_queue += 10;
-    expected.fork_stack += 11;
-    expected.pinned += 12;
-    expected.timers += 13;
+    expected.rescues += 10;
+    expected.completions_taken_over += 11;
+    expected.timers_taken_over += 12;
+    expected.run_queue += 13;
+    expected.fork_stack += 14;
+    expected.pinned += 15;
+    expected.timers += 16;
     CHECK(m.totals() == expected);
 }
 
@@ -100,8 +107,10 @@ TEST_CASE("the Prometheus text is valid and holds every number") {
     m.blocking_threads = 5;
     m.blocking_busy = 6;
     m.blocking_queue = 7;
+    m.stalls = 8;
+    m.longest_stall = std::chrono::microseconds(9);
     auto const samples = parse(m.prometheus());
-    CHECK(samples.size() == 8 + 14 * 2);
+    CHECK(samples.size() == 10 + 17 * 2);
     CHECK(samples.at("magpie_workers") == 2);
     CHECK(samples.at("magpie_tasks_spawned_total") == 1);
     CHECK(samples.at("magpie_tasks_live") == 2);
@@ -121,12 +130,17 @@ TEST_CASE("the Prometheus text is valid and holds every number") {
     CHECK(samples.at("magpie_completions_total{worker=\"0\"}") == 107);
     CHECK(samples.at("magpie_timers_fired_total{worker=\"0\"}") == 108);
     CHECK(samples.at("magpie_budget_exhausted_total{worker=\"0\"}") == 109);
-    CHECK(samples.at("magpie_run_queue_depth{worker=\"0\"}") == 110);
-    CHECK(samples.at("magpie_fork_stack_depth{worker=\"0\"}") == 111);
-    CHECK(samples.at("magpie_pinned_depth{worker=\"0\"}") == 112);
-    CHECK(samples.at("magpie_timers{worker=\"1\"}") == 213);
+    CHECK(samples.at("magpie_rescues_total{worker=\"0\"}") == 110);
+    CHECK(samples.at("magpie_completions_taken_over_total{worker=\"0\"}") == 111);
+    CHECK(samples.at("magpie_timers_taken_over_total{worker=\"0\"}") == 112);
+    CHECK(samples.at("magpie_run_queue_depth{worker=\"0\"}") == 113);
+    CHECK(samples.at("magpie_fork_stack_depth{worker=\"0\"}") == 114);
+    CHECK(samples.at("magpie_pinned_depth{worker=\"0\"}") == 115);
+    CHECK(samples.at("magpie_timers{worker=\"1\"}") == 216);
+    CHECK(samples.at("magpie_stalls_total") == 8);
+    CHECK(samples.at("magpie_longest_stall_microseconds") == 9);
 }
 
 TEST_CASE("a runtime without workers still gives valid text") {
-    CHECK(parse(magpie::metrics{}.prometheus()).size() == 8);
+    CHECK(parse(magpie::metrics{}.prometheus()).size() == 10);
 }

@@ -3,7 +3,9 @@
 
 #include <magpie/combinators/gather.hpp>
 #include <magpie/runtime/runtime.hpp>
+#include <magpie/runtime/detail/current.hpp>
 #include <magpie/runtime/scheduler/stall_monitor.hpp>
+#include <magpie/runtime/scheduler/worker.hpp>
 #include <magpie/runtime/sleep.hpp>
 #include <magpie/runtime/spawn.hpp>
 #include <magpie/runtime/this_task.hpp>
@@ -183,11 +185,12 @@ TEST_CASE("a task that is spawned pinned on the spare worker has a real one for 
     std::atomic<unsigned> spawned_on{0};
     std::atomic<unsigned> ran_on{9};
     auto const where = [&]() -> task<> {
-        ran_on = this_task::worker();
+        ran_on = detail::current_worker()->index();
         co_return;
     };
     auto const spawns = [&]() -> task<> {
-        spawned_on = this_task::worker() + 1;
+        spawned_on = detail::current_worker()->index() + 1;
+        CHECK(this_task::worker() < 2);
         co_await spawn(where(), {.pinned = true});
     };
     auto spawner = rt.spawn(spawns());

@@ -65,7 +65,8 @@ private:
 }  // namespace
 
 int demo_command::run() {
-    config const settings = settings_of(runtime);
+    config settings = settings_of(runtime);
+    settings.spare_worker = false;  // each worker has a tally of its own
     unsigned const workers = effective_workers(settings).count;
     std::size_t const sockets = 2 * std::min(connections.value_or(limit), limit);
     std::size_t const files = raise_file_limit();

@@ -33,7 +33,8 @@ task<std::vector<io::endpoint>> addresses_of(url target) {
 }  // namespace
 
 int load_command::run() {
-    config const settings = settings_of(runtime);
+    config settings = settings_of(runtime);
+    settings.spare_worker = false;  // each worker has a tally of its own
     unsigned const workers = effective_workers(settings).count;
     plan.connections = std::min(connections.value_or(plan.limit), plan.limit);
     std::size_t const files = raise_file_limit();

@@ -1,7 +1,7 @@
 #pragma once
 
-// What a server has done, counted where it is done: each worker has counters of its own, which only it writes, so that
-// counting is a plain addition. Anybody may read them meanwhile.
+// What a server has done, counted where it is done: each worker has counters of its own, so that the workers do not
+// fight for them. (The spare worker counts with worker 0.) Anybody may read them meanwhile.
 
 #include <array>
 #include <atomic>
@@ -61,10 +61,7 @@ private:
     };
 
     slot& mine();
-    // The slot's owner is the only writer: no other addition can come between.
-    static void add(counter& to, std::uint64_t amount) noexcept {
-        to.store(to.load(std::memory_order_relaxed) + amount, std::memory_order_relaxed);
-    }
+    static void add(counter& to, std::uint64_t amount) noexcept { to.fetch_add(amount, std::memory_order_relaxed); }
     static server_counts read(slot const& from);
 
     std::vector<slot> slots_;
