@@ -88,6 +88,7 @@ TEST_CASE("ASC-02, ASC-03: when the time is up, what had ended is given first, t
         co_await consume(s, 0ms);
         CHECK(seen == trace{"10", "timeout"});
         CHECK_FALSE(handles[1].done());
+        CHECK(co_await how(s.next()) == "timeout");
         co_await sleep(20ms);
         auto late = co_await s.next();
         CHECK(late->index == 1);
@@ -288,6 +289,20 @@ TEST_CASE("GATHER-14: a request while the rest unwinds is passed on once, and st
         CHECK(pending);
         CHECK(deliveries == 2);
         CHECK(seen == trace{"quick cancelled", "quick cleaned"});
+
+        // A request that is pending when the body ends is in what the tasks are told then.
+        seen.clear();
+        auto ends = [&]() -> task<> {
+            std::vector<task<int>> tasks;
+            tasks.push_back(cleans_up(seen, "slow", 1h, 2ms));
+            tasks.push_back(after(1ms, 1));
+            co_await as_completed(std::move(tasks), [](auto& s) -> task<> {
+                (void)co_await s.next();
+                this_task::cancel();
+            });
+        };
+        co_await spawn(ends());
+        CHECK(seen == trace{"slow cancelled", "slow cleaned"});
     };
     run(body(), simulated());
 }

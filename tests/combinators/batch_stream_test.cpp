@@ -276,6 +276,16 @@ TEST_CASE("a shared limit: while the consumer works no place of it lies idle; ta
         CHECK(seen == trace{"1", "2", "3"});
         CHECK(places.available() == 1);
 
+        // With a part of the limit in other hands the batch queues up for more, and must not be given it meanwhile.
+        seen.clear();
+        places.resize(2);
+        {
+            auto const others = co_await places.acquire();
+            co_await batch_stream(std::views::iota(1, 4), for_ms, uses, {.limit = places});
+        }
+        CHECK(seen == trace{"1", "2", "3"});
+        CHECK(places.available() == 2);
+
         auto shares = [](auto& s) -> task<> { co_await gather(s.next(), s.next()); };
         bool refused = false;
         try {
