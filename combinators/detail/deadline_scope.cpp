@@ -102,6 +102,10 @@ bool deadline_scope::leave(bool cancelled) noexcept {
         fired = armed_ || expired_;
     }
     if (!fired) {
+        // A deadline that has passed counts as met, though another worker resumed the task before it came to this timer.
+        if (!told_ && request_.others_asked(false) && when_ <= now()) {
+            request_.task().rearm();
+        }
         return false;
     }
     wait_for_flag(asked_);

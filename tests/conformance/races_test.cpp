@@ -3,9 +3,12 @@
 
 #include <magpie/combinators/batch.hpp>
 #include <magpie/combinators/gather.hpp>
+#include <magpie/combinators/mutex.hpp>
 #include <magpie/combinators/queue.hpp>
 #include <magpie/combinators/rate_limiter.hpp>
+#include <magpie/combinators/semaphore.hpp>
 #include <magpie/combinators/task_group.hpp>
+#include <magpie/combinators/timeout.hpp>
 #include <magpie/combinators/with_cleanup.hpp>
 #include <magpie/runtime/runtime.hpp>
 
@@ -255,6 +258,45 @@ TEST_CASE("BEY-08: a rate limiter with callers that give up, on two and eight wo
         std::chrono::duration<double> const took = std::chrono::steady_clock::now() - start;
         CHECK(static_cast<double>(passed) <= burst + rate * took.count() + 1);
         CHECK(passed >= static_cast<long>(rounds(3000)));
+    }
+}
+
+TEST_CASE("SEM-06, LOCK-06, BEY-27: a grant against a deadline, on two and eight workers: no permit, no lock is lost") {
+    for (unsigned const workers : {2U, 8U}) {
+        CAPTURE(workers);
+        runtime rt(threads(workers));
+        semaphore permits(2);
+        magpie::mutex lock;
+        int inside = 0;  // under the lock: a plain number
+        std::atomic<int> holders{0};
+        auto const takes = [&](unsigned i) -> task<> {
+            for (unsigned k = 0; k < 30; ++k) {
+                auto const limit = std::chrono::microseconds(1 + (i + k) % 9);
+                try {
+                    auto const permit = co_await timeout(limit, permits.acquire());
+                    CHECK(holders.fetch_add(1) < 2);
+                    co_await this_task::yield();
+                    holders.fetch_sub(1);
+                } catch (timeout_error const&) {
+                }
+                try {
+                    auto const guard = co_await timeout(limit, lock.lock());
+                    int const before = inside++;
+                    co_await this_task::yield();
+                    CHECK(--inside == before);
+                } catch (timeout_error const&) {
+                }
+            }
+        };
+        auto const body = [&]() -> task<> {
+            co_await gather(std::views::iota(0U, 16U) | std::views::transform(takes));
+        };
+        for (unsigned i = 0; i < rounds(60); ++i) {
+            rt.block_on(body());
+            CHECK((permits.available() == 2 && permits.waiting() == 0));
+            CHECK((!lock.locked() && lock.waiting() == 0));
+        }
+        CHECK(inside == 0);
     }
 }
 
