@@ -249,7 +249,7 @@ TEST_CASE("COND-07: notify(n) wakes min(n, waiters), in order") {
     run(body(), simulated());
 }
 
-TEST_CASE("COND-08: a deadline ends the wait, with the mutex held") {
+TEST_CASE("COND-08, WF-16: a deadline ends the wait, with the mutex held") {
     auto const body = []() -> task<> {
         monitor in;
         auto guard = co_await in.m.lock();
