@@ -46,6 +46,10 @@ public:
     // True if take_over() would probably find something. Reads memory only. Any thread; a hint.
     virtual bool is_stranded() const noexcept { return false; }
 
+    // True if the kernel holds completions back until the thread that submitted their operations enters it. That is the
+    // owner, or who submitted in its stead. Reads memory only. Any thread; a hint.
+    virtual bool holds_back() const noexcept { return false; }
+
     // Operations that the kernel still works on, or may write to. The worker's thread does not end before it is 0.
     virtual std::size_t in_flight() const noexcept = 0;
 

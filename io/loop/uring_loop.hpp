@@ -41,6 +41,7 @@ public:
     std::size_t reap() noexcept override;
     std::size_t take_over() noexcept override;
     bool is_stranded() const noexcept override;
+    bool holds_back() const noexcept override { return ring_.must_be_kicked(); }
     std::size_t in_flight() const noexcept override;
     std::uint64_t completions() const noexcept override { return completions_.load(mo_relaxed); }
     char const* name() const noexcept override { return "io_uring"; }

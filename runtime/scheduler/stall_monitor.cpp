@@ -1,5 +1,6 @@
 #include <magpie/runtime/scheduler/stall_monitor.hpp>
 
+#include <magpie/runtime/detail/kick.hpp>
 #include <magpie/runtime/hooks.hpp>
 #include <magpie/runtime/scheduler/scheduler.hpp>
 #include <magpie/runtime/scheduler/tell_hook.hpp>
@@ -105,6 +106,7 @@ bool stall_monitor::look_at_all(time_point now) {
     if (stranded) {
         shared_.wake_one();
     }
+    kick_if_held_back();
     if (!all_stuck) {
         shared_.stop_lending();
     } else if (stranded || ready) {
@@ -112,6 +114,20 @@ bool stall_monitor::look_at_all(time_point now) {
     }
     worker const* const spare = shared_.spare();
     return shared_.idle.parked() != shared_.size() || (spare != nullptr && spare->pulse().in_task);
+}
+
+// An operation that a rescuer submitted for somebody else completes in the rescuer's thread, which may be stuck by now,
+// and the ring that says so is one whose owner is not.
+void stall_monitor::kick_if_held_back() noexcept {
+    if (!anybody_stuck()) {
+        return;
+    }
+    for (unsigned i = 0; i < shared_.size_with_spare(); ++i) {
+        if (shared_.at(i).holds_back()) {
+            (void)kick();
+            return;
+        }
+    }
 }
 
 void stall_monitor::look_at(unsigned index, time_point now) {

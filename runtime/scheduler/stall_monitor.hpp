@@ -75,6 +75,7 @@ private:
     void watch();
     void sleep_until_needed(std::unique_lock<std::mutex>& lock);
     bool look_at_all(time_point now);
+    void kick_if_held_back() noexcept;
     void look_at(unsigned index, time_point now);
     void begin_stall(unsigned index, record& r);
     void end_stall(unsigned index, record& r, time_point now);

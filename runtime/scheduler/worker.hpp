@@ -121,6 +121,7 @@ public:
     // What the current turn began with; only to be compared: it may be gone.
     task_context const* turn_of() const noexcept { return turn_of_.load(mo_relaxed); }
     void mark_stuck(bool stuck) noexcept { stuck_.store(stuck, mo_relaxed); }
+    bool holds_back() const noexcept { return loop_->holds_back(); }
     // Something waits here for the owner that another worker could do.
     bool is_stranded() const noexcept;
 
