@@ -201,8 +201,8 @@ private:
     }
 
     void launch(slot& item) noexcept {
-        if (item.attempt++ == 0) {
-            item.begun = now();
+        if (item.attempt++ == 0 && settings_.retry.attempts > 1) {
+            item.begun = now();  // only retries look at it, and a look at the clock is a quarter of an item's price
         }
         try {
             task<value> body = item.input.call(fn_, item.attempt >= settings_.retry.attempts);

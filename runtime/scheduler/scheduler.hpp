@@ -65,7 +65,7 @@ public:
     ~scheduler();
 
     config const& settings() const noexcept { return settings_; }
-    unsigned size() const noexcept { return static_cast<unsigned>(workers_.size()); }
+    unsigned size() const noexcept { return static_cast<unsigned>(registry_.size()); }  // also while they are made
     // With the spare one, if it has ever been lent.
     unsigned size_with_spare() const noexcept { return size() + (spare() != nullptr ? 1 : 0); }
     worker& at(unsigned index) noexcept { return index < size() ? *workers_[index] : *spare(); }

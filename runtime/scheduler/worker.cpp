@@ -24,7 +24,7 @@ std::uint64_t seed_for(config const& settings, unsigned index) noexcept {
 
 worker::worker(scheduler& shared, unsigned index, std::unique_ptr<driver> loop)
     : shared_(shared), index_(index), fifo_(shared.simulated()),
-      may_steal_(shared.settings().steal && !shared.simulated()),
+      may_steal_(shared.settings().steal && !shared.simulated() && shared.size() > 1),
       budget_(static_cast<std::int32_t>(shared.settings().event_interval)), ready_(shared.settings().seed),
       loop_(std::move(loop)), random_(seed_for(shared.settings(), index)), next_deadline_(timer_heap::no_deadline) {}
 
@@ -270,7 +270,7 @@ bool worker::shared_any_parked() const noexcept {
 // of few children each may be a long computation, during which nothing more is exposed.
 void worker::expose_forks() noexcept {
     forks_wanted_.store(false, mo_relaxed);
-    if (!may_steal_ || shared_.size() == 1) {
+    if (!may_steal_) {
         return;
     }
     auto& queue = run_queue_.owner();

@@ -28,7 +28,7 @@ work_item* worker::search() noexcept {
     if (work_item* const item = take()) {
         return item;
     }
-    if (!may_steal_ || shared_.size() == 1) {
+    if (!may_steal_) {
         return nullptr;
     }
     if (!searching_) {
