@@ -101,10 +101,4 @@ private:
     std::optional<std::string> before_;
 };
 
-inline std::string file_of_project(std::string const& path) {
-    auto const root = std::filesystem::path(__FILE__).parent_path().parent_path().parent_path();
-    std::ifstream file(root / path);
-    return {std::istreambuf_iterator<char>(file), {}};
-}
-
 }  // namespace config_support

@@ -5,11 +5,23 @@
 #include <doctest/doctest.h>
 
 #include <cstdint>
+#include <filesystem>
+#include <fstream>
+#include <iterator>
 #include <sstream>
 #include <string>
 
 using namespace config_support;
 using namespace std::chrono_literals;
+
+namespace {
+
+std::string file_of_project(std::string const& path) {
+    std::ifstream file(std::filesystem::path(MAGPIE_TESTS_PROJECT) / path);
+    return {std::istreambuf_iterator<char>(file), {}};
+}
+
+}  // namespace
 
 TEST_CASE("in code a number is a fixed limit, and braces say more") {
     config c;
