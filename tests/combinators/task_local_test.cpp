@@ -152,6 +152,7 @@ TEST_CASE("a group's children have a snapshot; its body, and what runs within th
 }
 
 TEST_CASE("TH-04: a function on the blocking pool reads the task's values, also when the task has gone, and sets none") {
+    std::atomic<bool> begun{false};
     std::atomic<int> abandoned_saw{0};
     {
         runtime rt(threads(2));
@@ -168,14 +169,15 @@ TEST_CASE("TH-04: a function on the blocking pool reads the task's values, also 
             CHECK(number.get() == 3);
             auto const leaves = [&]() -> task<> {
                 number.set(9);
-                auto const slow = [&abandoned_saw](stop_token stop) {
+                auto const slow = [&](stop_token stop) {
+                    begun = true;
                     until([&] { return stop.stop_requested(); });
                     abandoned_saw = number.get();
                 };
                 co_await to_thread(abandon_on_cancel, slow);
             };
             auto h = spawn(leaves());
-            while (rt.snapshot().blocking_busy == 0) {
+            while (!begun) {
                 co_await this_task::yield();
             }
             h.cancel();
