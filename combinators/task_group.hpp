@@ -75,8 +75,10 @@ private:
     friend class detail::bounded_spawn_awaiter;
 
     explicit task_group(detail::group_core& core) noexcept : group_face(core) {}
+    struct place {};  // children leave nothing
+    static place make_place() noexcept { return {}; }
     template <class T>
-    child_handle<T> made(detail::spawned<T>& child) noexcept {
+    child_handle<T> made(detail::spawned<T>& child, place) noexcept {
         return child_handle<T>(detail::record_ptr<detail::spawned<T>>(&child));
     }
     void results() const noexcept {}
@@ -98,10 +100,17 @@ private:
 
     explicit task_group_of(detail::group_core& core) noexcept : face(core) {}
 
-    child_handle<T> made(detail::spawned<T>& child) {
+    struct spawn_entry {
+        record task;
+        std::unique_ptr<spawn_entry> next;
+    };
+    // Where the next child's result will be found. Made before the child: without memory there is none.
+    using place = std::unique_ptr<spawn_entry>;
+    static place make_place() { return std::make_unique<spawn_entry>(); }
+    child_handle<T> made(detail::spawned<T>& child, place entry) noexcept {
         child_handle<T> handle{record(&child)};
         child.retain_handle();
-        auto entry = std::make_unique<spawn_entry>(record(&child));
+        entry->task = record(&child);
         std::lock_guard const lock(lock_);
         (last_ == nullptr ? first_ : last_->next) = std::move(entry);
         last_ = last_ == nullptr ? first_.get() : last_->next.get();
@@ -127,12 +136,6 @@ private:
         }
         return values;
     }
-
-    struct spawn_entry {
-        explicit spawn_entry(record child) noexcept : task(std::move(child)) {}
-        record task;
-        std::unique_ptr<spawn_entry> next;
-    };
 
     detail::spin_lock lock_;
     std::unique_ptr<spawn_entry> first_;

@@ -57,15 +57,20 @@ template <class T, class Group>
 class bounded_spawn_awaiter final : public group_core::slot_waiter {
 public:
     bounded_spawn_awaiter(Group& owner, task<T>&& body, std::size_t bound, spawn_options const& options)
-        : slot_waiter(owner.core(), bound), owner_(owner), body_(std::move(body)), options_(options) {}
+        : slot_waiter(owner.core(), bound),
+          owner_(owner),
+          place_(owner.make_place()),
+          body_(std::move(body)),
+          options_(options) {}
 
     child_handle<T> await_resume() {
         check();
-        return owner_.made(group().start_reserved(std::move(body_), options_));
+        return owner_.made(group().start_reserved(std::move(body_), options_), std::move(place_));
     }
 
 private:
     Group& owner_;
+    typename Group::place place_;
     task<T> body_;
     spawn_options options_;
 };
@@ -92,8 +97,8 @@ private:
 
 namespace detail {
 
-// A group inside its block: spawn(), spawn_bounded(), cancel(). Derived has made(spawned<T>&), which gives the handle of
-// a child that has just been started.
+// A group inside its block: spawn(), spawn_bounded(), cancel(). Derived has make_place(), called before a child is
+// started, and made(spawned<T>&, place), which gives the handle of one that has just been.
 template <class Derived>
 class group_face : public group_spawner<Derived> {
 public:
@@ -127,7 +132,9 @@ private:
     }
     template <class T>
     child_handle<T> start(task<T>&& body, spawn_options const& options) {
-        return static_cast<Derived&>(*this).made(core_.spawn(std::move(body), options));
+        auto& group = static_cast<Derived&>(*this);
+        auto place = group.make_place();
+        return group.made(core_.spawn(std::move(body), options), std::move(place));
     }
 
     group_core& core_;
