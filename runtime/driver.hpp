@@ -43,7 +43,7 @@ public:
     // published, cancels what it has been told to cancel, makes the kernel post what it holds back, and reaps. A few
     // system calls. Returns as reap().
     virtual std::size_t take_over() noexcept { return reap(); }
-    // True if take_over() would probably find something. Reads memory only. Any thread; a hint.
+    // True if take_over() would probably find something. Any thread; a hint. Cheap, but not free: epoll asks the kernel.
     virtual bool is_stranded() const noexcept { return false; }
 
     // True if the kernel holds completions back until the thread that submitted their operations enters it. That is the

@@ -119,7 +119,7 @@ void completion_core::queue(task_context& parent, completion_child& child) noexc
     child.home = parent.pinned ? parent.home : current_worker();
     child.pinned = parent.pinned;
     child.core = this;
-    share_locals(parent, child);
+    share_locals(*current_context(), child);  // the running task's: the parent, a consumer, or the feeder
     bool late = false;
     {
         std::lock_guard const lock(lock_);

@@ -34,7 +34,7 @@ group_core::group_core(task_context& owner, scheduler& where, bool cancel_rest, 
 group_core& group_core::open(bool cancel_rest, bool serial) {
     task_context& owner = *current_context();
     task_extras& extras = extras_of(owner);
-    worker* home = serial ? current_worker() : nullptr;
+    worker* home = serial ? current_home() : nullptr;
     if (owner.pinned) {
         home = owner.home;
     }

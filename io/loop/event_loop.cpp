@@ -45,6 +45,7 @@ void event_loop::take_in_messages() noexcept {
     // In this order: an op that is in both is then found in a list of this loop, where cancelling it ends it.
     starved_.take_all([this](op_base& op) { wait_for_buffer(op); });
     cancels_.take_all([this](op_base& op) { cancel(op); });
+    returned_.take_all([this](op_base& op) { cancel(op); });
     if (buffers_are_back()) {
         restart_starved();
     }

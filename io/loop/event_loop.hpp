@@ -46,22 +46,25 @@ protected:
     explicit event_loop(buffer_ring_config const& sizes) : buffer_sizes_(sizes) {}
     ~event_loop() override = default;
 
-    bool has_messages() const noexcept { return !cancels_.empty() || !starved_.empty() || buffers_are_back(); }
+    bool has_messages() const noexcept {
+        return !cancels_.empty() || !returned_.empty() || !starved_.empty() || buffers_are_back();
+    }
 
     // Does what the messages ask for. Owner.
     void take_in_messages() noexcept;
 
-    // Cancellations were posted, and not taken in. Any thread.
+    // Cancellations were posted, and nobody has taken them in. Any thread.
     bool has_cancels() const noexcept { return !cancels_.empty(); }
-    // Any thread, for a stuck owner: `cancel(op)` for each operation whose cancellation was posted; false sends the
-    // message back, to the owner or the next who tries.
+    // Any thread, for a stuck owner: `cancel(op)` for each operation whose cancellation was posted; false leaves it to the
+    // owner, who may be asleep again by now and is notified as for a new one.
     template <class Cancel>
     void cancel_for_owner(Cancel cancel) noexcept {
         cancels_.take_all([&](op_base& op) {
             if (op.is_done() || cancel(op)) {
                 op.end_cancel();
             } else {
-                cancels_.post(op);
+                returned_.post(op);
+                wakeup_.notify();
             }
         });
     }
@@ -98,6 +101,7 @@ private:
     void count_starved(std::ptrdiff_t change) noexcept;
 
     op_inbox<link_of_item> cancels_;
+    op_inbox<link_of_item> returned_;  // cancellations that only the owner can carry out
     op_inbox<link_of_hook> starved_;
     buffer_ring_config buffer_sizes_;
     buffer_pool_ptr buffers_;

@@ -6,8 +6,8 @@
 
 namespace magpie::detail {
 
-// Operations on their way to the owner of their home loop, for one reason. Any thread posts; the owner takes all at
-// once, in the order of posting. Link gives the pointer in an operation that this inbox may use.
+// Operations on their way to the owner of their home loop, for one reason. Any thread posts; the owner, or who stands in
+// for it, takes all at once, in the order of posting. Link gives the pointer in an operation that this inbox may use.
 template <class Link>
 class op_inbox {
 public:

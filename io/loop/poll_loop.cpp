@@ -265,6 +265,7 @@ void poll_loop::park(time_point deadline) {
         take_in_messages();
         try_queued();
         may_sleep = wakeup_.prepare_sleep();
+        owner_sleeps_ = true;
     }
     // The one more look of wakeup.hpp: a buffer may have come back without a notification.
     epoll_event events[events_per_look];
@@ -273,6 +274,7 @@ void poll_loop::park(time_point deadline) {
         wakeup_.end_sleep();
     }
     std::lock_guard const lock(lock_);
+    owner_sleeps_ = false;
     take_in(count, events);
     take_in_messages();
     eat_wakeup();
@@ -288,7 +290,7 @@ void poll_loop::eat_wakeup() noexcept {
 
 std::size_t poll_loop::take_over() noexcept {
     std::unique_lock const lock(lock_, std::try_to_lock);
-    if (!lock.owns_lock()) {
+    if (!lock.owns_lock() || owner_sleeps_) {
         return 0;
     }
     std::uint64_t const before = completions();
@@ -308,14 +310,14 @@ int poll_loop::wait_for_events(time_point deadline, epoll_event* events) noexcep
     if (!for_ever && deadline != time_point::min()) {
         left = std::max(duration{}, duration(deadline - std::chrono::steady_clock::now()));
     }
-    if (has_nanosecond_wait_ && !for_ever && left != duration{}) {
+    if (has_nanosecond_wait_.load(mo_relaxed) && !for_ever && left != duration{}) {
         auto const seconds = std::chrono::duration_cast<std::chrono::seconds>(left);
         timespec const limit{.tv_sec = seconds.count(), .tv_nsec = (left - seconds).count()};
         int const count = ::epoll_pwait2(epoll_.get(), events, events_per_look, &limit, nullptr);
         if (count >= 0 || errno == EINTR) {
             return count;
         }
-        has_nanosecond_wait_ = false;  // an older kernel, or a filter that does not know the call
+        has_nanosecond_wait_.store(false, mo_relaxed);  // an older kernel, or a filter that does not know the call
     }
     // Rounded up: not a moment before the deadline.
     auto const milliseconds = std::min<std::int64_t>(std::chrono::ceil<std::chrono::milliseconds>(left).count(),

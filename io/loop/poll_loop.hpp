@@ -10,7 +10,8 @@
 // Everything here belongs to whoever holds the lock, but for the inboxes of event_loop: a cancellation is a message, and
 // the operation is still in a list of this loop when the message comes, or has ended. The holder is the owner, but for
 // the sleep itself; or, while the owner is stuck in a task, another thread that makes a round in its stead, take_over().
-// That one never waits for the lock.
+// That one never waits for the lock, and keeps away from an owner that sleeps: it would eat the events for which that one
+// is about to be woken.
 //
 // Descriptors are registered for one event at a time (EPOLLONESHOT) and armed again for each wait: a descriptor may be
 // closed and its number given out anew between two operations, and no state of ours may depend on that.
@@ -84,7 +85,8 @@ private:
     completion_list queued_;               // not tried yet: others come first
     atomic<bool> anything_queued_{false};  // queued_ is not empty; others read it as a hint
     bool wake_pending_ = false;            // epoll has told somebody that the eventfd is readable
-    bool has_nanosecond_wait_ = true;      // epoll_pwait2, Linux 5.11
+    bool owner_sleeps_ = false;            // or is about to: in epoll_wait() without the lock
+    atomic<bool> has_nanosecond_wait_{true};  // epoll_pwait2, Linux 5.11
     atomic<std::uint64_t> ended_{0};       // written under the lock
 };
 

@@ -1,6 +1,5 @@
 #include <magpie/io/loop/uring_loop.hpp>
 #include <magpie/runtime/detail/assert.hpp>
-#include <magpie/runtime/detail/kick.hpp>
 
 #include <algorithm>
 #include <chrono>
@@ -25,10 +24,6 @@ static_assert(io::completed_more == IORING_CQE_F_MORE);
 static_assert(io::completed_notification == IORING_CQE_F_NOTIF);
 static_assert(static_cast<int>(io::opcode::recv) == IORING_OP_RECV);
 static_assert(static_cast<int>(io::opcode::sendmsg_zc) == IORING_OP_SENDMSG_ZC);
-
-std::uint64_t tag_of(completion& c, unsigned channel) noexcept {
-    return reinterpret_cast<std::uintptr_t>(&c) | channel;
-}
 
 // A request has the layout of an entry, but for the tag in its middle.
 void fill(io_uring_sqe& entry, io::request const& r, std::uint64_t tag) noexcept {
@@ -218,19 +213,23 @@ void uring_loop::poll() {
     if (ring_.unsubmitted() != 0 || ring_.must_enter()) {
         enter(0, nullptr);
     }
-    reap();
+    (void)reap_all();
     end_poll();
 }
 
 void uring_loop::park(time_point deadline) {
+    parking_.store(true, mo_relaxed);
+    full_fence();  // pairs with the one in reap(): one of the two sees the other
+    bool const alone = !reaping_.load(mo_acquire);  // pairs with the release in reap_all(): the head as that left it
     take_in_messages();
     start_queued();
     if (!wakeup_.prepare_sleep()) {
+        parking_.store(false, mo_relaxed);
         poll();
         return;
     }
     // The one more look of wakeup.hpp: a buffer may have come back without a notification.
-    unsigned const wait = arm_wake_read() && !has_messages() ? 1 : 0;
+    unsigned const wait = arm_wake_read() && alone && !has_messages() ? 1 : 0;
     if (deadline == time_point::max()) {
         enter(wait, nullptr);
     } else {
@@ -240,7 +239,8 @@ void uring_loop::park(time_point deadline) {
         enter(left > duration{} ? wait : 0, &limit);
     }
     wakeup_.end_sleep();
-    reap();
+    parking_.store(false, mo_relaxed);
+    (void)reap_all();
 }
 
 bool uring_loop::has_work() const noexcept {
@@ -254,16 +254,22 @@ std::size_t uring_loop::in_flight() const noexcept {
     return static_cast<std::size_t>(std::max(promised(), own) - own);
 }
 
+// Any thread but the owner's.
 std::size_t uring_loop::reap() noexcept {
+    return parking_.load(mo_relaxed) ? 0 : reap_all();
+}
+
+std::size_t uring_loop::reap_all() noexcept {
     std::size_t total = 0;
     unsigned taken = 0;
     do {
         if (!ring_.has_completions() || reaping_.exchange(true, mo_acquire)) {  // pairs with the release below
             break;
         }
+        full_fence();  // pairs with the one in park()
         completion_list done;
-        taken = reap_batch(done);
-        reaping_.store(false, mo_release);  // pairs with the acquire above
+        taken = parking_.load(mo_relaxed) ? 0 : reap_batch(done);
+        reaping_.store(false, mo_release);  // pairs with the acquires
         total += taken;
         while (completion* const c = done.pop_front()) {
             c->completed();
@@ -298,46 +304,6 @@ unsigned uring_loop::reap_batch(completion_list& done) noexcept {
     reaped_.store(reaped_.load(mo_relaxed) + ended, mo_relaxed);
     completions_.store(completions_.load(mo_relaxed) + operations, mo_relaxed);
     return there;
-}
-
-// ---------------------------------------------------------------------------------------------- for a stuck owner
-
-bool uring_loop::is_stranded() const noexcept {
-    return ring_.has_completions() || ring_.unsubmitted() != 0 || ring_.must_enter() || has_cancels();
-}
-
-std::size_t uring_loop::take_over() noexcept {
-    unsigned const unsubmitted = ring_.unsubmitted();
-    if (unsubmitted != 0 || ring_.has_overflown()) {
-        (void)ring_.enter_from_outside(unsubmitted, ring_.has_overflown());
-    }
-    // After the submission: the kernel has to know what it is asked to cancel.
-    cancel_for_owner([this](op_base& op) {
-        int const result = ring_.cancel_from_outside(tag_of(op, op_base::own_channel));
-        return result == 0 || result == -EALREADY || result == -ETIME;
-    });
-    if (!ring_.has_completions() && ring_.must_be_kicked()) {
-        kick_owner();
-    }
-    return reap();
-}
-
-// Waits for what comes of it, which takes some microseconds; a millisecond or more if the owner is not on a CPU, which
-// nobody waits for.
-void uring_loop::kick_owner() noexcept {
-    using namespace std::chrono_literals;
-    constexpr duration at_most_every = 500us;
-    constexpr duration worth_waiting = 50us;
-    auto const now = std::chrono::steady_clock::now();
-    std::int64_t const count = now.time_since_epoch().count();
-    std::int64_t last = last_kick_.load(mo_relaxed);
-    if (count - last < duration(at_most_every).count() ||
-        !last_kick_.compare_exchange_strong(last, count, mo_relaxed, mo_relaxed) || !kick()) {
-        return;
-    }
-    while (!ring_.has_completions() && std::chrono::steady_clock::now() - now < worth_waiting) {
-        cpu_relax();
-    }
 }
 
 // ---------------------------------------------------------------------------------------------- wake-up, buffers
@@ -379,7 +345,7 @@ void uring_loop::disarm_wake_read() noexcept {
     }
     while (wake_read_.armed()) {
         enter(1, nullptr);
-        reap();
+        (void)reap_all();
     }
 }
 

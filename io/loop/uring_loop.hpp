@@ -11,7 +11,10 @@
 //
 // For an owner that is stuck in a task another thread does more than that: take_over() also submits what the owner has
 // published, cancels what it has been told to cancel, and kicks it (runtime/detail/kick.hpp) if the kernel holds
-// completions back for it. It never fills an entry of the queue, nor touches a list: those are the owner's.
+// completions back for it. It never fills an entry of the queue, nor touches a list: those are the owner's. And it keeps
+// away from an owner that sleeps, or is about to: the kernel would not see that the completions which are to end the
+// sleep have gone. Dekker's pattern: the owner stores parking_, fences, and does not sleep if somebody reaps; a reaper
+// takes the lock, fences, and leaves if the owner is parking.
 //
 // No more is ever in flight than the completion queue can hold: begun_ - reaped_ counts what has been promised a place.
 // Operations stay a little below that bound, so that there is always room for the cancellations without which they might
@@ -85,6 +88,11 @@ private:
     [[nodiscard]] bool arm_wake_read() noexcept;
     void disarm_wake_read() noexcept;
     void enter(unsigned wait, timespec const* timeout) noexcept;
+    static std::uint64_t tag_of(completion& c, unsigned channel) noexcept {
+        return reinterpret_cast<std::uintptr_t>(&c) | channel;
+    }
+
+    std::size_t reap_all() noexcept;
     unsigned reap_batch(completion_list& done) noexcept;
     void kick_owner() noexcept;
 
@@ -107,6 +115,7 @@ private:
     atomic<bool> cancels_queued_{false};  // queued_cancels_ is not empty
 
     alignas(cache_line_size) atomic<bool> reaping_{false};  // the reap lock
+    atomic<bool> parking_{false};                           // the owner sleeps, or is about to
     // Written under the reap lock.
     atomic<std::uint64_t> reaped_{0};
     atomic<std::uint64_t> completions_{0};

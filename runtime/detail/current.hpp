@@ -11,6 +11,8 @@ class worker;
 
 // The worker that this thread is, or null on a foreign thread. May differ after every co_await.
 worker* current_worker() noexcept;
+// As that, for who pins tasks to it: another worker if this is the spare one. On a worker only.
+worker* current_home() noexcept;
 // The task that is running on this thread, or null.
 task_context* current_context() noexcept;
 

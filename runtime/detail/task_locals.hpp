@@ -117,7 +117,8 @@ private:
     local_values* values_ = nullptr;
 };
 
-// The child, which has not started, sees what `from` sees from now on.
+// The child, which has not started, sees what `from` sees from now on. Only the task itself may be `from`: another could
+// be changing its set meanwhile.
 inline void share_locals(task_context const& from, task_context& child) noexcept {
     if (from.locals != nullptr) [[unlikely]] {
         from.locals->retain();

@@ -42,7 +42,7 @@ public:
 
     // Any other thread. True: alone until give_back(), which must come soon: the owner may be waiting for it.
     [[nodiscard]] bool try_claim() noexcept {
-        if (!can_kick() || claimed_.exchange(true, mo_acquire)) {  // pairs with the release in give_back()
+        if (!can_kick() || inside_.load(mo_relaxed) || claimed_.exchange(true, mo_acquire)) {  // pairs with the release in give_back()
             return false;
         }
         bool const alone = kick() && !inside_.load(mo_acquire);  // pairs with the release in ~section()
@@ -57,8 +57,12 @@ private:
     [[gnu::noinline]] void wait() noexcept {
         do {
             inside_.store(false, mo_release);  // pairs with the acquire in try_claim()
-            while (claimed_.load(mo_relaxed)) {
-                cpu_relax();
+            for (unsigned looks = 0; claimed_.load(mo_relaxed); ++looks) {
+                if (looks < 64) {
+                    cpu_relax();
+                } else {
+                    yield_thread();  // the claimer may wait for this CPU
+                }
             }
             inside_.store(true, mo_relaxed);
             full_fence();  // in place of the kick, which this claim may not have seen

@@ -51,6 +51,10 @@ void flush_frames_at_thread_exit() noexcept {
     return here.current;
 }
 
+[[gnu::noinline]] worker* current_home() noexcept {
+    return &here.current->shared().home_for(*here.current);
+}
+
 [[gnu::noinline]] task_context* current_context() noexcept {
     return here.current == nullptr ? nullptr : here.current->current();
 }

@@ -232,24 +232,27 @@ void scheduler::cancel_all() {
     }
 }
 
-task_info scheduler::find_task(task_context const* context) const {
-    constexpr std::size_t too_many = 4096;  // under a spin lock
-    task_info found;
-    for (auto const& shard : registry_) {
+task_info scheduler::find_task(task_context const* context) {
+    constexpr std::size_t too_many = 4096;  // to walk under a spin lock
+    std::optional<record_ref> found;
+    for (auto& shard : registry_) {
         std::lock_guard const lock(shard.lock);
-        if (shard.count > too_many) {
-            continue;
+        spawned_base* each = shard.count > too_many ? nullptr : shard.tasks.front();
+        while (each != nullptr && each != context) {
+            each = shard.tasks.next(each);
         }
-        for (spawned_base* each = shard.tasks.front(); each != nullptr; each = shard.tasks.next(each)) {
-            if (each == context) {
-                found.id = each->id;
-                found.name = name_of(*each);
-                found.where = each->where;
-                return found;
-            }
+        if (each != nullptr) {
+            found.emplace(*each);
+            break;
         }
     }
-    return found;
+    task_info info;
+    if (found) {
+        info.id = (*found)->id;
+        info.name = name_of(**found);
+        info.where = (*found)->where;
+    }
+    return info;
 }
 
 std::vector<task_info> scheduler::tasks() {

@@ -106,7 +106,7 @@ public:
     std::vector<task_info> tasks();
     // Id, name and spawn site of the live spawned task whose context this is, which is only compared: it may be
     // gone. Empty if there is none such, or if there are so many tasks that looking would hold others up.
-    task_info find_task(task_context const* context) const;
+    task_info find_task(task_context const* context);
 
     // Drive external only (null otherwise).
     external_drive* external() noexcept { return external_.get(); }
@@ -136,6 +136,8 @@ public:
     // All workers are stuck, and something waits: one more runs until one of them is free again, or nothing is left to
     // do. From the stall monitor only. Does nothing if the program wants none, or there is no thread or ring to be had.
     void lend() noexcept;
+    // A worker that tasks can be pinned to: the given one, or another if that is the spare.
+    worker& home_for(worker& here) noexcept;
     // It has done enough; it finishes its turn. From the stall monitor only.
     void stop_lending() noexcept;
     worker* spare() const noexcept { return spare_.load(mo_acquire); }  // pairs with the release in lend()
@@ -174,6 +176,7 @@ private:
     std::unique_ptr<worker> spare_owner_;
     std::thread spare_thread_;
     atomic<worker*> spare_{nullptr};  // made when it is first lent
+    unsigned lending_failed_ = 0;     // looks to let pass before the next attempt: the monitor's
     std::unique_ptr<external_drive> external_;
     std::unique_ptr<stall_monitor> monitor_;
     blocking_pool blocking_;

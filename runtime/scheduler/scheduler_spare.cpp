@@ -23,7 +23,11 @@
 namespace magpie::detail {
 
 void scheduler::lend() noexcept {
-    if (!settings_.spare_worker || size() < 2 || stopping()) {
+    if (!settings_.spare_worker || !settings_.steal || size() < 2 || stopping()) {
+        return;
+    }
+    if (lending_failed_ != 0) {
+        --lending_failed_;
         return;
     }
     try {
@@ -39,9 +43,14 @@ void scheduler::lend() noexcept {
             });
         }
     } catch (std::exception const&) {
-        return;  // no descriptor, no memory or no thread just now: the next look tries again
+        lending_failed_ = 1000;  // no descriptor, no memory or no thread just now: tried again so many looks later
+        return;
     }
     spare_owner_->set_lent(true);
+}
+
+worker& scheduler::home_for(worker& here) noexcept {
+    return here.index() < size() ? here : *workers_[next_home_.fetch_add(1, mo_relaxed) % size()];
 }
 
 void scheduler::stop_lending() noexcept {
@@ -82,7 +91,11 @@ work_item* worker::take_as_spare() noexcept {
     if (work_item* const item = take()) {
         return item;
     }
-    return steal_from_others();
+    work_item* const stolen = steal_from_others();
+    if (stolen != nullptr && !run_queue_.empty()) {
+        shared_.wake_one();  // no searcher, it moved work past those who looked
+    }
+    return stolen;
 }
 
 void worker::hand_over() noexcept {

@@ -44,7 +44,8 @@ void start_as(scheduler& where, spawned_base& task, spawn_options const& options
         task.abandon();
         throw;
     }
-    if (options.eager && here == task.home) {
+    bool const may_run_here = here != nullptr && &here->shared() == &where && (!task.pinned || here == task.home);
+    if (options.eager && may_run_here) {
         here->run_eagerly(task);
     } else {
         schedule(task);

@@ -11,6 +11,7 @@
 #include <pthread.h>
 
 #include <algorithm>
+#include <new>
 
 namespace magpie::detail {
 
@@ -28,7 +29,11 @@ constexpr duration worth_a_line = 100ms;      // without a hook, shorter stalls 
 }  // namespace
 
 stall_monitor::stall_monitor(scheduler& of)
-    : shared_(of), threshold_(of.settings().stall_threshold), records_(of.size() + 1) {}
+    : shared_(of), threshold_(of.settings().stall_threshold), records_(of.size() + 1) {
+    for (record& each : records_) {
+        each.since = std::chrono::steady_clock::now();
+    }
+}
 
 void stall_monitor::start() {
     thread_ = std::thread([this] {
@@ -70,7 +75,12 @@ void stall_monitor::watch() {
     std::unique_lock lock(mutex_);
     while (!stop_) {
         lock.unlock();
-        bool const somebody_awake = look_at_all(std::chrono::steady_clock::now());
+        bool somebody_awake = true;
+        try {
+            somebody_awake = look_at_all(std::chrono::steady_clock::now());
+        } catch (std::bad_alloc const&) {
+            // no memory to tell of a stall: the next look tries again
+        }
         lock.lock();
         quiet_looks_ = somebody_awake ? 0 : quiet_looks_ + 1;
         if (quiet_looks_ >= idle_looks) {
@@ -156,11 +166,11 @@ void stall_monitor::begin_stall(unsigned index, record& r) {
     r.task = shared_.find_task(shared_.at(index).turn_of());
     stalls_.store(stalls_.load(mo_relaxed) + 1, mo_relaxed);
     stuck_.fetch_add(1, mo_relaxed);
-    shared_.at(index).mark_stuck(true);
+    shared_.at(index).mark_stuck(r.beat);
 }
 
 void stall_monitor::end_stall(unsigned index, record& r, time_point now) {
-    shared_.at(index).mark_stuck(false);
+    shared_.at(index).mark_stuck(worker::not_stuck);
     stuck_.fetch_sub(1, mo_relaxed);
     duration const held = now - r.since;
     longest_.store(std::max<std::int64_t>(longest_.load(mo_relaxed), held.count()), mo_relaxed);

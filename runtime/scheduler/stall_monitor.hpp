@@ -16,7 +16,7 @@
 //
 // What is taken over, and how: worker_rescue.cpp. Who may touch what:
 //   records_, looks_           the monitor's thread
-//   worker::stuck_             written by the monitor's thread, a hint to everybody else
+//   worker::stuck_since_       written by the monitor's thread, a hint to everybody else
 //   totals_                    written by the monitor's thread, read by snapshot()
 //
 // The design follows Go's sysmon, a thread that retakes processors from stuck threads (runtime/proc.go).

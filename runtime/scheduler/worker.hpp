@@ -29,7 +29,7 @@ class scheduler;
 // One thread with its queues, its timers and its event loop.
 //
 //   run_queue     ready tasks: pushed by the owner, taken by the owner (oldest first) and by thieves (half at a time)
-//   fork_stack    forked children that nobody else can see yet: the owner only, newest first. When somebody is idle or
+//   fork_stack    forked children that nobody else can see yet: the owner, newest first. When somebody is idle or
 //                 asked, the owner moves the oldest half to the run queue.
 //   pinned        ready tasks that must run here: the owner only; others post through the pinned inbox
 //   timers        under a lock of their own, so that anybody may disarm one
@@ -64,7 +64,9 @@ public:
     // --- The owner, from inside a turn.
 
     task_context* current() const noexcept { return current_.load(mo_relaxed); }
-    void set_current(task_context* context) noexcept { current_.store(context, mo_relaxed); }
+    void set_current(task_context* context) noexcept {
+        current_.store(context, mo_release);  // pairs with the acquire in pulse()
+    }
     fork_join* open_join() const noexcept { return open_; }
     void set_open_join(fork_join* join) noexcept { open_ = join; }
 
@@ -117,10 +119,20 @@ public:
         std::uint64_t beat = 0;
         bool in_task = false;
     };
-    heartbeat pulse() const noexcept { return {beat_.value.load(mo_relaxed), current_.load(mo_relaxed) != nullptr}; }
+    heartbeat pulse() const noexcept {
+        // acquire: pairs with the release in set_current(): in a task, the beat is that task's or a later one.
+        bool const in_task = current_.load(mo_acquire) != nullptr;
+        return {beat_.value.load(mo_relaxed), in_task};
+    }
     // What the current turn began with; only to be compared: it may be gone.
     task_context const* turn_of() const noexcept { return turn_of_.load(mo_relaxed); }
-    void mark_stuck(bool stuck) noexcept { stuck_.store(stuck, mo_relaxed); }
+    static constexpr std::uint64_t not_stuck = ~std::uint64_t{0};
+    void mark_stuck(std::uint64_t since_beat) noexcept { stuck_since_.store(since_beat, mo_relaxed); }
+    // Found stuck, and has not moved since.
+    bool is_stuck() const noexcept {
+        heartbeat const seen = pulse();
+        return seen.in_task && seen.beat == stuck_since_.load(mo_relaxed);
+    }
     bool holds_back() const noexcept { return loop_->holds_back(); }
     // Something waits here for the owner that another worker could do.
     bool is_stranded() const noexcept;
@@ -159,7 +171,6 @@ private:
     work_item* take_queued() noexcept;
     bool spin(atomic<bool> const& stop) noexcept;
     bool rescue_others() noexcept;
-    bool others_are_stranded() const noexcept;
     bool take_over(worker& stuck) noexcept;
     unsigned fire_timers_of(worker& owner, unsigned at_most) noexcept;
 
@@ -199,7 +210,7 @@ private:
     atomic<std::size_t> pinned_seen_{0};
 
     // Shared with other threads, each part on lines of its own.
-    alignas(cache_line_size) atomic<bool> stuck_{false};  // written by the stall monitor
+    alignas(cache_line_size) atomic<std::uint64_t> stuck_since_{not_stuck};  // a heartbeat: written by the stall monitor
     atomic<bool> lent_{false};                            // the spare worker's
     alignas(cache_line_size) run_queue<work_item> run_queue_;
     alignas(cache_line_size) atomic<bool> forks_wanted_{false};  // a thief found nothing; the owner answers at its next fork

@@ -99,8 +99,7 @@ bool worker::others_have_work() const noexcept {
 }
 
 bool worker::anything_to_do(atomic<bool> const& stop) noexcept {
-    return stop.load(mo_acquire) || !pinned_inbox_.empty() || !shared_.injected.empty() || others_have_work() ||
-           others_are_stranded();
+    return stop.load(mo_acquire) || !pinned_inbox_.empty() || !shared_.injected.empty() || others_have_work();
 }
 
 void worker::sleep(atomic<bool> const& stop) {

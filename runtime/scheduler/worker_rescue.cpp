@@ -8,14 +8,15 @@
 //
 // All of these may be done by any thread at any time, and each is decided once: a timer by the heap's lock, a completion
 // by the loop's reap lock, a cancellation by who takes the message. So it does not matter if the owner comes back in the
-// middle, if two workers have the same thought, or if the mark is out of date. What cannot be taken over: pinned tasks,
-// and receives that wait for a buffer.
+// middle, or if two workers have the same thought. An owner that sleeps is left alone, by its loop: completions that were
+// taken away could not wake it. What cannot be taken over: pinned tasks, and receives that wait for a buffer.
 //
 // The tasks that become ready run on the rescuer, and begin their next operation on its loop and their next sleep in its
 // heap: whatever belongs to a bad worker moves away with the first rescue.
 
 #include <magpie/runtime/scheduler/worker.hpp>
 
+#include <magpie/runtime/detail/kick.hpp>
 #include <magpie/runtime/scheduler/scheduler.hpp>
 #include <magpie/runtime/scheduler/stall_monitor.hpp>
 
@@ -29,11 +30,11 @@ constexpr std::size_t forks_per_rescue = 64;
 }  // namespace
 
 bool worker::is_stranded() const noexcept {
-    return !forks_.empty() || loop_->is_stranded() || next_deadline() <= shared_.now();
+    return (!forks_.empty() && can_kick()) || loop_->is_stranded() || next_deadline() <= shared_.now();
 }
 
 unsigned worker::take_forks_of(worker& stuck) noexcept {
-    if (stuck.forks_.empty() || !stuck.forks_claim_.try_claim()) {
+    if (!may_steal_ || stuck.forks_.empty() || !stuck.forks_claim_.try_claim()) {
         return 0;
     }
     intrusive_queue<work_item> taken;
@@ -43,20 +44,6 @@ unsigned worker::take_forks_of(worker& stuck) noexcept {
         push(*item);
     }
     return static_cast<unsigned>(count);
-}
-
-bool worker::others_are_stranded() const noexcept {
-    stall_monitor* const monitor = shared_.monitor();
-    if (monitor == nullptr || !monitor->anybody_stuck()) [[likely]] {
-        return false;
-    }
-    for (unsigned i = 0; i < shared_.size_with_spare(); ++i) {
-        worker const& each = shared_.at(i);
-        if (i != index_ && each.stuck_.load(mo_relaxed) && each.is_stranded()) {
-            return true;
-        }
-    }
-    return false;
 }
 
 // True if there is something to run now.
@@ -70,7 +57,7 @@ bool worker::rescue_others() noexcept {
     unsigned const first = random_.below(count);
     for (unsigned i = 0; i < count; ++i) {
         worker& each = shared_.at((first + i) % count);
-        if (&each != this && each.stuck_.load(mo_relaxed) && each.is_stranded()) {
+        if (&each != this && each.is_stuck() && each.is_stranded()) {
             found = take_over(each) || found;
         }
     }

@@ -2,6 +2,7 @@
 // a task spins until what only a rescue can bring about has happened.
 
 #include <magpie/io/detail/op_deadline.hpp>
+#include <magpie/io/loop/make_loop.hpp>
 #include <magpie/io/op.hpp>
 #include <magpie/io/serve.hpp>
 #include <magpie/io/tcp.hpp>
@@ -191,6 +192,43 @@ TEST_CASE("a connection whose worker is stuck is served by another, and new ones
             CHECK_THROWS_AS(co_await std::move(acceptor), child_cancelled);
         };
         rt.block_on(computes());
+    });
+}
+
+// The hazard is in the driver: who takes completions away from a loop whose owner is just going to sleep takes away what
+// was to wake it.
+TEST_CASE("an owner that sleeps is woken, however many others take over from it meanwhile") {
+    on_each_backend(1, [](config const& c) {
+        auto const loop = io::make_loop(c, 0);
+        unsigned const n = rounds(20'000);
+        std::atomic<unsigned> slept{0};
+        std::atomic<bool> stop{false};
+        std::thread owner([&] {
+            while (!stop) {
+                loop->park(time_point::max());
+                slept.fetch_add(1);
+            }
+        });
+        std::vector<std::thread> thieves;
+        for (unsigned i = 0; i < 2; ++i) {
+            thieves.emplace_back([&] {
+                while (!stop) {
+                    (void)loop->take_over();
+                    (void)loop->reap();
+                }
+            });
+        }
+        for (unsigned i = 0; i < n; ++i) {
+            unsigned const before = slept.load();
+            loop->unpark();
+            until([&] { return slept.load() != before; });
+        }
+        stop = true;
+        loop->unpark();
+        owner.join();
+        for (auto& each : thieves) {
+            each.join();
+        }
     });
 }
 

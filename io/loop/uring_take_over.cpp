@@ -1,0 +1,53 @@
+// What another thread does for the loop of an owner that is stuck in a task.
+
+#include <magpie/io/loop/uring_loop.hpp>
+#include <magpie/runtime/detail/kick.hpp>
+
+#include <chrono>
+
+#include <errno.h>
+
+namespace magpie::detail {
+
+bool uring_loop::is_stranded() const noexcept {
+    return ring_.has_completions() || ring_.unsubmitted() != 0 || ring_.must_enter() || has_cancels();
+}
+
+std::size_t uring_loop::take_over() noexcept {
+    if (parking_.load(mo_relaxed)) {
+        return 0;
+    }
+    unsigned const unsubmitted = ring_.unsubmitted();
+    if (unsubmitted != 0 || ring_.has_overflown()) {
+        (void)ring_.enter_from_outside(unsubmitted, ring_.has_overflown());
+    }
+    // After the submission: the kernel has to know what it is asked to cancel.
+    cancel_for_owner([this](op_base& op) {
+        int const result = ring_.cancel_from_outside(tag_of(op, op_base::own_channel));
+        return result == 0 || result == -EALREADY || result == -ETIME;
+    });
+    if (!ring_.has_completions() && ring_.must_be_kicked()) {
+        kick_owner();
+    }
+    return reap();
+}
+
+// Waits for what comes of it, which takes some microseconds; a millisecond or more if the owner is not on a CPU, which
+// nobody waits for.
+void uring_loop::kick_owner() noexcept {
+    using namespace std::chrono_literals;
+    constexpr duration at_most_every = 500us;
+    constexpr duration worth_waiting = 50us;
+    auto const now = std::chrono::steady_clock::now();
+    std::int64_t const count = now.time_since_epoch().count();
+    std::int64_t last = last_kick_.load(mo_relaxed);
+    if (count - last < duration(at_most_every).count() ||
+        !last_kick_.compare_exchange_strong(last, count, mo_relaxed, mo_relaxed) || !kick()) {
+        return;
+    }
+    while (!ring_.has_completions() && std::chrono::steady_clock::now() - now < worth_waiting) {
+        cpu_relax();
+    }
+}
+
+}  // namespace magpie::detail
