@@ -87,13 +87,13 @@ public:
     ~condition_variable();
 
     // Lets the guard's mutex go, waits until somebody notifies, and takes the mutex again: the guard holds it whenever
-    // this returns or throws; it must not be moved or unlocked meanwhile. Throws usage_error if the guard holds no mutex.
+    // this returns or throws; it must not be moved or unlocked meanwhile. Throws usage_error if it holds no mutex.
     //
     // Ask again for what you wait for, or give a predicate: it may have changed before the mutex came back, and a task
     // may be notified without a reason.
     //
     // Cancelling ends the wait; the mutex is taken again first, which cannot be cancelled, and a notification that
-    // had chosen this task goes to the next one. Once the task has the mutex wait() returns, and a request stays pending.
+    // had chosen this task goes to the next one. Once the task has the mutex wait() returns; a request stays pending.
     condition_wait_awaitable wait(mutex_guard const& guard) { return {*this, detail::mutex_held_by(guard)}; }
 
     // Waits until pred(args...) is true; it is called with the mutex held only. Does not wait at all if it is true

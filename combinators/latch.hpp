@@ -62,7 +62,7 @@ public:
     latch& operator=(latch const&) = delete;
     ~latch();
 
-    // Takes n off the count. At 0 everybody who waits is queued, in the order in which they came; nobody is run in here.
+    // Takes n off the count. At 0 all who wait are queued, in the order in which they came; nobody is run in here.
     // Throws std::invalid_argument if n < 0, usage_error, and changes nothing, if n is more than the count.
     void count_down(std::ptrdiff_t n = 1);
 
@@ -84,8 +84,8 @@ private:
 
     //   the word:  | count 63 | lock 1 |     the lists are empty once the count is 0
     //
-    // A count_down() that leaves something is one compare-exchange. The one that brings the count to 0 does it under the
-    // lock, with the lists in hand.
+    // A count_down() that leaves something is one compare-exchange. The one that brings the count to 0 does it under
+    // the lock, with the lists in hand.
     static constexpr unsigned count_shift = 1;
     static std::uint64_t first_word(std::ptrdiff_t n);
     void require_left(std::uint64_t less, std::uint64_t seen);

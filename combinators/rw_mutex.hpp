@@ -6,12 +6,12 @@
 
 namespace magpie {
 
-// Many readers or one writer, among tasks, held across co_awaits. Strictly first come, first served: a reader that comes
-// while a writer waits queues behind it, so that readers, however many, do not keep a writer out, and readers that
+// Many readers or one writer, among tasks, held across co_awaits. Strictly first come, first served: a reader that
+// comes while a writer waits queues behind it, so that readers, however many, keep no writer out, and readers that
 // follow each other in the queue go in together.
 //
-// A lock is a permit: its destructor unlocks, release() does so before, and it is moved, kept and given up like one. Not
-// recursive: a task that holds it, in either way, and locks it again may wait for itself for ever. Usable from every
+// A lock is a permit: its destructor unlocks, release() does so before, and it is moved, kept and given up like one.
+// Not recursive: a task that holds it, in either way, and locks it again may wait for itself. Usable from every
 // worker; try_lock...() and unlocking from any thread. Nobody may wait for it or hold it when it is destroyed.
 class rw_mutex {
 public:

@@ -55,8 +55,8 @@ private:
 // result to tasks. Move-only. It is set once: the result is a value, an error, or that it was cancelled.
 //
 // All set_...() and try_set_...() may be called from any thread, also from several at once: exactly one sets. Who waits
-// is queued, never run in here, and may destroy the promise while the setter has not returned. Under the simulated clock
-// a runtime does not know that a foreign thread will set a promise.
+// is queued, never run in here, and may destroy the promise while the setter has not returned. Under the simulated
+// clock a runtime does not know that a foreign thread will set a promise.
 template <class T = void>
 class [[nodiscard]] promise {
 public:
@@ -83,8 +83,8 @@ public:
         return future<T>(state_);
     }
 
-    // Makes the value from the arguments. False: it is set already, or being set, and the arguments are untouched. If the
-    // constructor throws, that passes on, and the promise is not set.
+    // Makes the value from the arguments. False: it is set already, or being set, and the arguments are untouched. If
+    // the constructor throws, that passes on, and the promise is not set.
     template <class... Args>
         requires detail::makes_result<T, Args...>
     bool try_set_value(Args&&... args) {
@@ -168,7 +168,7 @@ public:
     outcome<T> const& result() const {
         detail::future_state<T>& state = required();
         if (!state.done()) {
-            detail::throw_future_usage("result() was called on a future that is not set; co_await it, or ask done() first");
+            detail::throw_future_usage("result() was called on a future that is not set; co_await it or ask done()");
         }
         state.look();
         return state.result;

@@ -10,8 +10,8 @@
 
 namespace magpie {
 
-// A variable of which every task has a value of its own, wherever it runs: what a thread_local cannot be here, because a
-// task may go on on another thread after any co_await (so errno, thread_locals and the floating-point environment are
+// A variable of which every task has a value of its own, wherever it runs: what a thread_local cannot be here, because
+// a task may go on on another thread after any co_await (so errno, thread_locals and the floating-point environment are
 // not the task's: use them only between two awaits).
 //
 //     task_local<std::string> request_id;   // at namespace scope, or anything that outlives its use

@@ -2,7 +2,7 @@
 
 // A priority order: a leftist heap, linked through the items.
 //
-// No child comes before its parent, and of a node's two subtrees the left one has the longer way to a free place (rank).
+// No child comes before its parent, and of a node's two subtrees the left one has the longer way to a gap (its rank).
 // So the way down the right-hand side of n items is at most log2(n + 1) long, and that is all that merging two heaps
 // walks down. Adding merges with a heap of one, taking merges the root's subtrees: both compare O(log n) times in the
 // worst case, and neither allocates, as it must be under the queue's lock. Equal items leave in the order in which they

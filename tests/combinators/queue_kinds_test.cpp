@@ -188,7 +188,8 @@ TEST_CASE_TEMPLATE("Q-22: a blocking call on a worker is refused", Queue, ALL_QU
     run(body(), simulated());
 }
 
-TEST_CASE_TEMPLATE("Q-07, Q-22: tasks and foreign threads, small queues: each item arrives once", Queue, ALL_QUEUES(int)) {
+TEST_CASE_TEMPLATE("Q-07, Q-22: tasks and foreign threads, small queues: each item arrives once", Queue,
+                   ALL_QUEUES(int)) {
     for (unsigned workers : {2U, 8U}) {
         runtime rt(threads(workers));
         int const each = static_cast<int>(rounds(2000));
