@@ -282,7 +282,7 @@ struct as_completed_access {
         }
         stream.abandon(parent);
         co_await stream.all_ended();
-        stream.drop_rest("as_completed: nobody asked for the result of a task that failed");
+        stream.drop_rest("as_completed: a task, or the range, failed and nobody asked");
         if (error) {
             std::rethrow_exception(std::move(error));
         }

@@ -362,7 +362,9 @@ TEST_CASE("on several workers: left, cancelled, failing at any moment: nothing h
         CHECK(results.size() == 40);
     };
     for (unsigned const workers : {2U, 8U}) {
-        runtime rt(threads(workers));
+        config c = threads(workers);
+        c.hooks.on_suppressed = [](event_info const&) {};  // what the generator threw after the body had left
+        runtime rt(c);
         for (unsigned i = 0; i < rounds(600); ++i) {
             auto h = rt.spawn(body(i));
             if (i % 3 == 0) {
