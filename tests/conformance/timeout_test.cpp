@@ -63,8 +63,8 @@ TEST_CASE("TO-12, TO-13: a task busy past both deadlines: only the outermost con
             CHECK(seen == exact);
             seen.clear();
             rt.block_on(two_deadlines(100us, 200us, seen));
-            // With others to run it, the task may go on between the two.
-            CHECK((seen == exact || (workers > 1 && seen == inner_first)));
+            // The task may go on before the outer timer is looked at, which then interrupts what follows.
+            CHECK((seen == exact || seen == inner_first));
         }
     }
 }
