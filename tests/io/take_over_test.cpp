@@ -200,7 +200,7 @@ TEST_CASE("a connection whose worker is stuck is served by another, and new ones
 TEST_CASE("an owner that sleeps is woken, however many others take over from it meanwhile") {
     on_each_backend(1, [](config const& c) {
         auto const loop = io::make_loop(c, 0);
-        unsigned const n = rounds(20'000);
+        unsigned const n = rounds(1000);
         std::atomic<unsigned> slept{0};
         std::atomic<bool> stop{false};
         std::thread owner([&] {
