@@ -50,7 +50,7 @@ struct as_descriptor {
     }
 };
 
-struct as_completed {
+struct as_completion {
     completed operator()(completed const& end) const noexcept { return end; }
 };
 

@@ -70,11 +70,11 @@ TEST_CASE("results are mapped: a count, nothing, a descriptor, the kernel's own 
         write.length = 5;
         CHECK((co_await io::op(write)).value() == 5);
         CHECK((co_await io::op<io::as_void>(write)).has_value());
-        auto const end = co_await io::op<io::as_completed>(write);
+        auto const end = co_await io::op<io::as_completion>(write);
         CHECK(end.result == 5);
         open.address = reinterpret_cast<std::uintptr_t>("/no/such/file");
         CHECK((co_await io::op<io::as_descriptor>(open)).error() == std::errc::no_such_file_or_directory);
-        CHECK((co_await io::op<io::as_completed>(open)).result == -ENOENT);
+        CHECK((co_await io::op<io::as_completion>(open)).result == -ENOENT);
     });
 }
 
