@@ -13,12 +13,14 @@ namespace magpie::detail {
 
 #if defined(__GNUC__) && !defined(__clang__) && __GNUC__ < 13
 
-// A lambda with captures is the kind of class that can be neither assigned to nor made from nothing. Others have
-// constructors, and temporaries of them are destroyed once.
+// A lambda with captures is the kind of class that can be neither assigned to nor made from nothing. It fares no better
+// than an aggregate. Others have constructors, and temporaries of them are destroyed once.
+template <class Fn>
+inline constexpr bool is_closure =
+    !std::is_default_constructible_v<Fn> && !std::is_copy_assignable_v<Fn> && !std::is_move_assignable_v<Fn>;
 template <class Fn>
 inline constexpr bool is_risky_closure =
-    std::is_class_v<Fn> && !std::is_trivially_destructible_v<Fn> && !std::is_default_constructible_v<Fn> &&
-    !std::is_copy_assignable_v<Fn> && !std::is_move_assignable_v<Fn>;
+    std::is_class_v<Fn> && !std::is_trivially_destructible_v<Fn> && (is_closure<Fn> || std::is_aggregate_v<Fn>);
 
 template <bool Risky>
 struct closure_checked {

@@ -6,6 +6,7 @@
 #include <functional>
 #include <memory>
 #include <string>
+#include <utility>
 
 namespace {
 
@@ -22,6 +23,11 @@ TEST_CASE("the check accepts everything, and costs nothing at run time") {
 }
 
 #if defined(__GNUC__) && !defined(__clang__) && __GNUC__ < 13
+
+struct aggregate {
+    void operator()() const {}
+    std::string text;
+};
 
 struct functor {
     explicit functor(std::string of) : text(std::move(of)) {}
@@ -44,6 +50,7 @@ TEST_CASE("what g++ 12 destroys twice is told from what it does not") {
     CHECK(!is_risky_closure<decltype(number)>);
     CHECK(!is_risky_closure<decltype(by_reference)>);
     CHECK(!is_risky_closure<decltype(bare)>);
+    CHECK(is_risky_closure<aggregate>);
     CHECK(!is_risky_closure<functor>);
     CHECK(!is_risky_closure<std::function<void()>>);
     CHECK(!is_risky_closure<std::reference_wrapper<decltype(owns)>>);

@@ -53,6 +53,17 @@ task<> temporaries(std::string s, std::vector<int> in, io::tcp_listener& listene
     co_await io::serve(listener, [s](io::tcp_stream t) { return handle(std::move(t), s); });                // warns
 }
 
+struct aggregate {
+    int operator()() const { return static_cast<int>(text.size()); }
+    std::string text;
+};
+
+task<> temporary_aggregate(std::string s) {
+    co_await to_thread(aggregate{s});                                                                       // warns
+    aggregate const named{s};
+    co_await to_thread(named);
+}
+
 // A closure that cannot be copied is passed by reference.
 task<> named(std::string s, std::vector<int> in, io::tcp_listener& listener) {
     auto timed = [s](timeout_scope&) { return number(1); };
