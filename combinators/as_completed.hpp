@@ -11,6 +11,7 @@
 #include <magpie/combinators/wait.hpp>
 #include <magpie/runtime/awaitable.hpp>
 #include <magpie/runtime/clock.hpp>
+#include <magpie/runtime/detail/closure_check.hpp>
 #include <magpie/runtime/detail/current.hpp>
 #include <magpie/runtime/detail/result_slot.hpp>
 #include <magpie/runtime/detail/spawned.hpp>
@@ -322,12 +323,14 @@ struct as_completed_access {
 template <class R, class Fn>
     requires(detail::gatherable_source<R> && detail::completed_body<completed_tasks<R>, std::decay_t<Fn>>)
 auto as_completed(R&& range, Fn&& fn, as_completed_options options = {}) {
+    detail::check_closure<Fn>();
     return detail::as_completed_access::make(options, std::forward<R>(range), std::forward<Fn>(fn));
 }
 template <class R, class Fn, class... Args>
     requires(detail::gatherable_source<R> &&
              detail::completed_body<completed_tasks<R>, std::decay_t<Fn>, std::decay_t<Args>...>)
 auto as_completed(as_completed_options options, R&& range, Fn&& fn, Args&&... args) {
+    detail::check_closure<Fn>();
     return detail::as_completed_access::make(options, std::forward<R>(range), std::forward<Fn>(fn),
                                              std::forward<Args>(args)...);
 }
@@ -335,6 +338,7 @@ template <class R, class Fn, class First, class... Rest>
     requires(detail::gatherable_source<R> &&
              detail::completed_body<completed_tasks<R>, std::decay_t<Fn>, std::decay_t<First>, std::decay_t<Rest>...>)
 auto as_completed(R&& range, Fn&& fn, First&& first, Rest&&... rest) {
+    detail::check_closure<Fn>();
     return detail::as_completed_access::make(as_completed_options{}, std::forward<R>(range), std::forward<Fn>(fn),
                                              std::forward<First>(first), std::forward<Rest>(rest)...);
 }

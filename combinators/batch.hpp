@@ -8,6 +8,7 @@
 #include <magpie/combinators/progress.hpp>
 #include <magpie/combinators/retry.hpp>
 #include <magpie/runtime/clock.hpp>
+#include <magpie/runtime/detail/closure_check.hpp>
 
 #include <cstddef>
 #include <ranges>
@@ -111,6 +112,7 @@ public:
     // expected-likes, only for one without a value). What pred cannot take is treated as without it.
     template <class P>
     auto retry_if(P&& pred) && {
+        detail::check_closure<P>();
         return batch_awaitable<Mode, Inputs, Fn, std::decay_t<P>, Progress>(
             std::move(inputs_), std::move(fn_), std::decay_t<P>(std::forward<P>(pred)), std::move(on_progress_),
             settings_);
@@ -118,6 +120,7 @@ public:
     // Calls f(progress const&) each time an item has ended for good.
     template <class F>
     auto on_progress(F&& f) && {
+        detail::check_closure<F>();
         return batch_awaitable<Mode, Inputs, Fn, Pred, std::decay_t<F>>(
             std::move(inputs_), std::move(fn_), std::move(pred_), std::decay_t<F>(std::forward<F>(f)), settings_);
     }
@@ -150,12 +153,14 @@ auto make_batch(R&& range, Fn&& fn, Options const& options) {
 template <class R, class Fn>
     requires detail::batchable<R, Fn>
 auto batch(R&& range, Fn&& fn, batch_options options = {}) {
+    detail::check_closure<Fn>();
     return detail::make_batch<detail::batch_mode::values>(std::forward<R>(range), std::forward<Fn>(fn), options);
 }
 
 template <class R, class Fn>
     requires detail::batchable<R, Fn>
 auto batch(settled_t, R&& range, Fn&& fn, batch_options options = {}) {
+    detail::check_closure<Fn>();
     return detail::make_batch<detail::batch_mode::outcomes>(std::forward<R>(range), std::forward<Fn>(fn), options);
 }
 
@@ -163,6 +168,7 @@ auto batch(settled_t, R&& range, Fn&& fn, batch_options options = {}) {
 template <class R, class Fn>
     requires detail::batchable<R, Fn>
 auto batch_each(R&& range, Fn&& fn, batch_each_options options = {}) {
+    detail::check_closure<Fn>();
     return detail::make_batch<detail::batch_mode::nothing>(std::forward<R>(range), std::forward<Fn>(fn), options);
 }
 

@@ -5,6 +5,7 @@
 #include <magpie/combinators/detail/batch_run.hpp>
 #include <magpie/combinators/detail/task_awaiter.hpp>
 #include <magpie/runtime/awaitable.hpp>
+#include <magpie/runtime/detail/closure_check.hpp>
 #include <magpie/runtime/detail/current.hpp>
 #include <magpie/runtime/detail/result_slot.hpp>
 #include <magpie/runtime/errors.hpp>
@@ -166,12 +167,14 @@ public:
     // As those of batch().
     template <class P>
     auto retry_if(P&& pred) && {
+        detail::check_closure<P>();
         return batch_stream_awaitable<Inputs, Fn, std::decay_t<P>, Progress, Consumer>(
             std::move(inputs_), std::move(fn_), std::decay_t<P>(std::forward<P>(pred)), std::move(on_progress_),
             settings_, std::move(consumer_));
     }
     template <class F>
     auto on_progress(F&& f) && {
+        detail::check_closure<F>();
         return batch_stream_awaitable<Inputs, Fn, Pred, std::decay_t<F>, Consumer>(
             std::move(inputs_), std::move(fn_), std::move(pred_), std::decay_t<F>(std::forward<F>(f)), settings_,
             std::move(consumer_));
@@ -222,6 +225,9 @@ auto make_batch_stream(batch_stream_options const& options, R&& range, Fn&& fn, 
 template <class R, class Fn, class Consumer>
     requires detail::batch_consumer<R, Fn, std::decay_t<Consumer>>
 auto batch_stream(R&& range, Fn&& fn, Consumer&& consumer, batch_stream_options options = {}) {
+    detail::check_closure<Fn>();
+    detail::check_closure<Fn>();
+    detail::check_closure<Consumer>();
     return detail::make_batch_stream(
         options, std::forward<R>(range), std::forward<Fn>(fn),
         detail::stream_consumer<std::decay_t<Consumer>>(std::in_place, std::forward<Consumer>(consumer)));
@@ -229,6 +235,9 @@ auto batch_stream(R&& range, Fn&& fn, Consumer&& consumer, batch_stream_options 
 template <class R, class Fn, class Consumer, class... Args>
     requires detail::batch_consumer<R, Fn, std::decay_t<Consumer>, std::decay_t<Args>...>
 auto batch_stream(batch_stream_options options, R&& range, Fn&& fn, Consumer&& consumer, Args&&... args) {
+    detail::check_closure<Fn>();
+    detail::check_closure<Fn>();
+    detail::check_closure<Consumer>();
     return detail::make_batch_stream(options, std::forward<R>(range), std::forward<Fn>(fn),
                                      detail::stream_consumer<std::decay_t<Consumer>, std::decay_t<Args>...>(
                                          std::in_place, std::forward<Consumer>(consumer), std::forward<Args>(args)...));

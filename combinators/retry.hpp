@@ -3,6 +3,7 @@
 #include <magpie/combinators/detail/retry_policy.hpp>
 #include <magpie/combinators/detail/task_awaiter.hpp>
 #include <magpie/runtime/awaitable.hpp>
+#include <magpie/runtime/detail/closure_check.hpp>
 #include <magpie/runtime/errors.hpp>
 #include <magpie/runtime/sleep.hpp>
 
@@ -70,6 +71,7 @@ public:
     // expected-likes, only for one without a value). What pred cannot take is treated as without it.
     template <class P>
     auto retry_if(P&& pred) && {
+        detail::check_closure<P>();
         return std::apply(
             [&](Args&... args) {
                 return retry_awaitable<std::decay_t<P>, Fn, Args...>(std::in_place, options_, std::forward<P>(pred),
@@ -103,6 +105,7 @@ template <class Fn, class... Args>
 auto retry(retry_options options, Fn&& fn, Args&&... args) {
     static_assert(std::is_trivially_destructible_v<retry_options>);
     detail::check(options);
+    detail::check_closure<Fn>();
     return retry_awaitable<detail::retry_all_failures, std::decay_t<Fn>, std::decay_t<Args>...>(
         std::in_place, options, detail::retry_all_failures(), std::forward<Fn>(fn), std::forward<Args>(args)...);
 }

@@ -4,6 +4,7 @@
 #include <magpie/combinators/detail/group_spawner.hpp>
 #include <magpie/combinators/policy.hpp>
 #include <magpie/runtime/awaitable.hpp>
+#include <magpie/runtime/detail/closure_check.hpp>
 #include <magpie/runtime/detail/result_slot.hpp>
 #include <magpie/runtime/detail/spin_lock.hpp>
 #include <magpie/runtime/join_handle.hpp>
@@ -210,11 +211,13 @@ using group_results_t = std::vector<stored_t<T>>;
 template <class Fn>
     requires detail::group_body<task_group, std::decay_t<Fn>>
 task<> with_task_group(Fn&& fn, task_group_options options = {}) {
+    detail::check_closure<Fn>();
     return detail::group_access::run<void, task_group, std::decay_t<Fn>>(options, std::forward<Fn>(fn));
 }
 template <class Fn, class... Args>
     requires detail::group_body<task_group, std::decay_t<Fn>, std::decay_t<Args>...>
 task<> with_task_group(task_group_options options, Fn&& fn, Args&&... args) {
+    detail::check_closure<Fn>();
     return detail::group_access::run<void, task_group, std::decay_t<Fn>, std::decay_t<Args>...>(
         options, std::forward<Fn>(fn), std::forward<Args>(args)...);
 }
@@ -228,12 +231,14 @@ task<> with_task_group(Fn&& fn, First&& first, Rest&&... rest) {
 template <class T, class Fn>
     requires detail::group_body<task_group_of<T>, std::decay_t<Fn>>
 task<detail::group_results_t<T>> with_task_group(Fn&& fn, task_group_options options = {}) {
+    detail::check_closure<Fn>();
     return detail::group_access::run<detail::group_results_t<T>, task_group_of<T>, std::decay_t<Fn>>(
         options, std::forward<Fn>(fn));
 }
 template <class T, class Fn, class... Args>
     requires detail::group_body<task_group_of<T>, std::decay_t<Fn>, std::decay_t<Args>...>
 task<detail::group_results_t<T>> with_task_group(task_group_options options, Fn&& fn, Args&&... args) {
+    detail::check_closure<Fn>();
     return detail::group_access::run<detail::group_results_t<T>, task_group_of<T>, std::decay_t<Fn>,
                                      std::decay_t<Args>...>(options, std::forward<Fn>(fn), std::forward<Args>(args)...);
 }

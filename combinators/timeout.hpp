@@ -3,6 +3,7 @@
 #include <magpie/combinators/detail/timeout_awaiter.hpp>
 #include <magpie/runtime/awaitable.hpp>
 #include <magpie/runtime/clock.hpp>
+#include <magpie/runtime/detail/closure_check.hpp>
 #include <magpie/runtime/detail/current.hpp>
 #include <magpie/runtime/errors.hpp>
 
@@ -132,12 +133,14 @@ concept timeout_body =
 template <class Rep, class Period, class Fn, class... Args>
     requires detail::timeout_body<std::decay_t<Fn>, std::decay_t<Args>...>
 auto with_timeout(std::chrono::duration<Rep, Period> limit, Fn&& fn, Args&&... args) {
+    detail::check_closure<Fn>();
     return detail::timeout_access::make(detail::timeout_duration(limit), std::forward<Fn>(fn),
                                         std::forward<Args>(args)...);
 }
 template <class Fn, class... Args>
     requires detail::timeout_body<std::decay_t<Fn>, std::decay_t<Args>...>
 auto with_timeout(std::optional<duration> limit, Fn&& fn, Args&&... args) {
+    detail::check_closure<Fn>();
     return detail::timeout_access::make(limit.value_or(duration::max()), std::forward<Fn>(fn),
                                         std::forward<Args>(args)...);
 }

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <magpie/combinators/detail/thread_call.hpp>
+#include <magpie/runtime/detail/closure_check.hpp>
 #include <magpie/runtime/spawn.hpp>
 #include <magpie/runtime/this_task.hpp>
 
@@ -54,6 +55,7 @@ private:
 template <class Fn, class... Args>
     requires detail::thread_function<std::decay_t<Fn>, std::decay_t<Args>...>
 auto to_thread(Fn&& fn, Args&&... args) {
+    detail::check_closure<Fn>();
     return to_thread_awaitable<detail::wait_on_cancel_t, std::decay_t<Fn>, std::decay_t<Args>...>(
         detail::wait_on_cancel_t(), std::forward<Fn>(fn), std::forward<Args>(args)...);
 }
@@ -65,6 +67,7 @@ auto to_thread(Fn&& fn, Args&&... args) {
 template <class Fn, class... Args>
     requires detail::thread_function<std::decay_t<Fn>, std::decay_t<Args>...>
 auto to_thread(abandon_on_cancel_t mode, Fn&& fn, Args&&... args) {
+    detail::check_closure<Fn>();
     return to_thread_awaitable<abandon_on_cancel_t, std::decay_t<Fn>, std::decay_t<Args>...>(
         mode, std::forward<Fn>(fn), std::forward<Args>(args)...);
 }

@@ -2,6 +2,7 @@
 
 #include <magpie/combinators/shield.hpp>
 #include <magpie/runtime/awaitable.hpp>
+#include <magpie/runtime/detail/closure_check.hpp>
 #include <magpie/runtime/detail/result_slot.hpp>
 #include <magpie/runtime/detail/spawn.hpp>
 #include <magpie/runtime/detail/spawned.hpp>
@@ -66,6 +67,7 @@ task<T> run_with_cleanup(A body, Fn cleanup, Args... args) {
 template <class A, class Fn, class... Args>
     requires awaitable<std::remove_cvref_t<A>> && detail::cleanup_function<std::decay_t<Fn>, std::decay_t<Args>...>
 auto with_cleanup(A&& body, Fn&& cleanup, Args&&... args) {
+    detail::check_closure<Fn>();
     using plain = std::remove_cvref_t<A>;
     return detail::run_with_cleanup<await_result_t<plain>, plain, std::decay_t<Fn>, std::decay_t<Args>...>(
         std::forward<A>(body), std::forward<Fn>(cleanup), std::forward<Args>(args)...);

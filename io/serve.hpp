@@ -4,6 +4,7 @@
 #include <magpie/io/tcp.hpp>
 #include <magpie/runtime/awaitable.hpp>
 #include <magpie/runtime/clock.hpp>
+#include <magpie/runtime/detail/closure_check.hpp>
 #include <magpie/runtime/errors.hpp>
 #include <magpie/runtime/task.hpp>
 
@@ -88,11 +89,13 @@ namespace magpie::io {
 template <class Handler>
     requires connection_handler<std::decay_t<Handler>>
 task<> serve(tcp_listener const& listener, Handler&& handler, serve_options options = {}) {
+    detail::check_closure<Handler>();
     return detail::serve_and_drain<std::decay_t<Handler>>(listener, std::forward<Handler>(handler), options);
 }
 template <class Handler>
     requires connection_handler<std::decay_t<Handler>>
 task<> serve(tcp_listener&& listener, Handler&& handler, serve_options options = {}) {
+    detail::check_closure<Handler>();
     return detail::serve_owned<std::decay_t<Handler>>(std::move(listener), std::forward<Handler>(handler), options);
 }
 

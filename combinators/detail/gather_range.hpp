@@ -6,6 +6,7 @@
 #include <magpie/combinators/detail/gather_argument.hpp>
 #include <magpie/combinators/detail/gather_bounded.hpp>
 #include <magpie/combinators/detail/gather_child.hpp>
+#include <magpie/runtime/detail/closure_check.hpp>
 
 #include <algorithm>
 #include <coroutine>
@@ -148,6 +149,7 @@ public:
     template <class F>
         requires std::invocable<std::decay_t<F>&, progress const&>
     gather_range_awaitable<R, Settled, std::decay_t<F>> on_progress(F&& f) && {
+        check_closure<F>();
         return {cancel_rest_, std::forward<R>(range_), limit_, std::forward<F>(f)};
     }
 

@@ -7,6 +7,7 @@
 #include <doctest/doctest.h>
 
 #include <atomic>
+#include <functional>
 #include <future>
 #include <memory>
 #include <ranges>
@@ -222,7 +223,7 @@ TEST_CASE("TASK-14: a task awaits a std::future on the blocking pool; a thread w
     auto const body = []() -> task<int> {
         std::promise<int> p;
         auto get = [f = p.get_future()]() mutable { return f.get(); };
-        auto h = spawn(to_thread(std::move(get)));
+        auto h = spawn(to_thread(std::ref(get)));
         p.set_value(3);
         co_return co_await std::move(h);
     };

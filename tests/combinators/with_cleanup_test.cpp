@@ -144,8 +144,9 @@ TEST_CASE("un-awaited, neither body nor cleanup runs, and both are destroyed") {
     trace seen;
     auto const holds = [](token) -> task<> { co_return; };
     {
-        auto t = with_cleanup(holds(token(objects)), [&, held = token(objects)] { seen.emplace_back("ran"); });
-        CHECK(objects.alive == 2);
+        auto const cleanup = [&, held = token(objects)] { seen.emplace_back("ran"); };
+        auto t = with_cleanup(holds(token(objects)), cleanup);
+        CHECK(objects.alive == 3);
     }
     CHECK(objects.alive == 0);
     CHECK(seen.empty());
