@@ -219,6 +219,9 @@ TEST_CASE("on_stall names the task, where it was spawned, and how long it held i
     std::atomic<unsigned> told{0};
     c.hooks.on_stall = [&](event_info const& info) {
         std::lock_guard const guard(lock);
+        if (info.name != "hog") {
+            return;  // the machine took the CPU away from somebody else
+        }
         seen.push_back(info);
         name = info.name;
         context = info.context;
@@ -236,7 +239,7 @@ TEST_CASE("on_stall names the task, where it was spawned, and how long it held i
     h.blocking_wait();
     until([&] { return told != 0; });
     std::lock_guard const guard(lock);
-    REQUIRE(!seen.empty());  // more on a machine that takes the CPU away from others
+    REQUIRE(seen.size() == 1);
     CHECK(seen[0].id == h.id());
     CHECK(seen[0].where.line() == here.line() + 1);
     CHECK(seen[0].age >= 2ms);
