@@ -41,7 +41,7 @@ struct metrics {
 
     std::uint64_t tasks_spawned = 0;              // tasks begun by spawn or block_on
     std::uint64_t tasks_live = 0;                 // of these, not ended yet
-    std::uint64_t tasks_destroyed_unstarted = 0;  // cancelled before their first step, or spawned too late
+    std::uint64_t tasks_destroyed_unstarted = 0;  // cancelled before their first step, or spawned too late; debug builds name the first ten
     std::uint64_t stalls = 0;                     // times a worker was found stuck in one task
     duration longest_stall{};                     // of those that have ended
     std::size_t inject_queue = 0;                 // ready, from outside or overflowed, taken by no worker yet

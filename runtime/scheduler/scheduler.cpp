@@ -184,7 +184,7 @@ void scheduler::admit(spawned_base& task, admission kind, worker* home) {
 void scheduler::dismiss(spawned_base& task) noexcept {
     registry_shard& shard = registry_[task.shard];
     if (!task.has_started()) {
-        unstarted_total_.fetch_add(1, mo_relaxed);
+        count_unstarted(task);
     }
     std::lock_guard const lock(shard.lock);
     shard.tasks.erase(&task);
@@ -195,6 +195,17 @@ void scheduler::dismiss(spawned_base& task) noexcept {
         somebody_left_.store(true, mo_release);  // pairs with the acquire in worker::run()
         drained_.notify_all();
     }
+}
+
+// A debug build names the first few: such a task is often one whose handle went too early.
+void scheduler::count_unstarted([[maybe_unused]] spawned_base& task) noexcept {
+    [[maybe_unused]] std::uint64_t const before = unstarted_total_.fetch_add(1, mo_relaxed);
+#if !defined(NDEBUG)
+    constexpr std::uint64_t named = 10;
+    if (before < named && !task.internal) {
+        report({}, &task, nullptr, "a task was cancelled before it began");
+    }
+#endif
 }
 
 std::size_t scheduler::live() const noexcept {

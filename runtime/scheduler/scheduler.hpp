@@ -157,6 +157,7 @@ private:
     task<> run_posted();
     void serve(unsigned index);
     void stop() noexcept;
+    void count_unstarted(spawned_base& task) noexcept;
     std::size_t live() const noexcept;
     std::vector<record_ref> all_tasks();
     void drive_until_over(spawned_base& task, outside_wait& wait, std::function<void()> const& on_interrupt);
