@@ -18,10 +18,8 @@ namespace {
 using namespace magpie;
 using namespace magpie::tests;
 
-// Says when it begins; succeeds at its nth attempt. Has a constructor, and so temporaries of it are safe: docs/gcc12.md.
+// Says when it begins; succeeds at its nth attempt.
 struct flaky {
-    flaky(trace& where, stopwatch const& when, int nth) : seen(where), watch(when), succeeds_at(nth) {}
-
     trace& seen;
     stopwatch const& watch;
     int succeeds_at;
@@ -43,8 +41,8 @@ TEST_CASE("BEY-09: retries after growing pauses, during which another item has t
         trace seen;
         stopwatch const watch;
         retry_options const retry{.attempts = 3, .backoff = 10ms, .jitter = 0};
-        auto const v =
-            co_await batch(std::views::iota(0, 2), flaky{seen, watch, 3}, {.limit = 1, .retry = retry});
+        flaky const item{seen, watch, 3};
+        auto const v = co_await batch(std::views::iota(0, 2), item, {.limit = 1, .retry = retry});
         CHECK(v == std::vector{3, 3});
         // 0 fails at 1, 11+1, succeeds from 32 on; 1 begins in the first pause
         CHECK(seen == trace{"0@0", "1@1", "0@11", "1@12", "0@32", "1@33"});
@@ -57,8 +55,8 @@ TEST_CASE("the last failure of an item that never succeeds is thrown") {
         trace seen;
         stopwatch const watch;
         retry_options const retry{.attempts = 3};
-        CHECK_THROWS_WITH_AS(co_await batch(std::views::iota(0, 1), flaky{seen, watch, 9}, {.retry = retry}), "attempt 3",
-                             oops);
+        flaky const item{seen, watch, 9};
+        CHECK_THROWS_WITH_AS(co_await batch(std::views::iota(0, 1), item, {.retry = retry}), "attempt 3", oops);
         CHECK(seen.size() == 3);
     };
     run(body(), simulated());
@@ -98,12 +96,14 @@ TEST_CASE("rate: so many starts a second, evenly spaced, retries included") {
     auto const body = []() -> task<> {
         trace seen;
         stopwatch const watch;
-        co_await batch(std::views::iota(0, 3), flaky{seen, watch, 1}, {.rate = 100});
+        flaky const once{seen, watch, 1};
+        co_await batch(std::views::iota(0, 3), once, {.rate = 100});
         CHECK(seen == trace{"0@0", "1@10", "2@20"});
         seen.clear();
         retry_options const retry{.attempts = 2};
         stopwatch const again;
-        co_await batch(std::views::iota(0, 2), flaky{seen, again, 2}, {.rate = 100, .retry = retry});
+        flaky const twice{seen, again, 2};
+        co_await batch(std::views::iota(0, 2), twice, {.rate = 100, .retry = retry});
         CHECK(seen == trace{"0@0", "0@10", "1@20", "1@30"});
     };
     run(body(), simulated());
@@ -164,7 +164,8 @@ TEST_CASE("a limiter as limit counts successes and failures of attempts, and can
         limiter l(1);
         trace seen;
         stopwatch const watch;
-        auto h = spawn(batch(std::views::iota(0, 4), flaky{seen, watch, 2}, {.limit = l, .retry = {.attempts = 2}}));
+        flaky const item{seen, watch, 2};
+        auto h = spawn(batch(std::views::iota(0, 4), item, {.limit = l, .retry = {.attempts = 2}}));
         co_await sleep(1ms);
         l.resize(4);
         co_await std::move(h);
