@@ -14,7 +14,8 @@ namespace magpie::detail {
 #if defined(__GNUC__) && !defined(__clang__) && __GNUC__ < 13
 
 // A lambda with captures is the kind of class that can be neither assigned to nor made from nothing. It fares no better
-// than an aggregate. Others have constructors, and temporaries of them are destroyed once.
+// than an aggregate. Others have constructors, and temporaries of them are destroyed once (those with references for
+// members are taken for closures here).
 template <class Fn>
 inline constexpr bool is_closure =
     !std::is_default_constructible_v<Fn> && !std::is_copy_assignable_v<Fn> && !std::is_move_assignable_v<Fn>;

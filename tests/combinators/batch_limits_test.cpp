@@ -96,12 +96,14 @@ TEST_CASE("rate: so many starts a second, evenly spaced, retries included") {
     auto const body = []() -> task<> {
         trace seen;
         stopwatch const watch;
-        co_await batch(std::views::iota(0, 3), flaky{seen, watch, 1}, {.rate = 100});
+        flaky const once{seen, watch, 1};
+        co_await batch(std::views::iota(0, 3), once, {.rate = 100});
         CHECK(seen == trace{"0@0", "1@10", "2@20"});
         seen.clear();
         retry_options const retry{.attempts = 2};
         stopwatch const again;
-        co_await batch(std::views::iota(0, 2), flaky{seen, again, 2}, {.rate = 100, .retry = retry});
+        flaky const twice{seen, again, 2};
+        co_await batch(std::views::iota(0, 2), twice, {.rate = 100, .retry = retry});
         CHECK(seen == trace{"0@0", "0@10", "1@20", "1@30"});
     };
     run(body(), simulated());
@@ -162,7 +164,8 @@ TEST_CASE("a limiter as limit counts successes and failures of attempts, and can
         limiter l(1);
         trace seen;
         stopwatch const watch;
-        auto h = spawn(batch(std::views::iota(0, 4), flaky{seen, watch, 2}, {.limit = l, .retry = {.attempts = 2}}));
+        flaky const item{seen, watch, 2};
+        auto h = spawn(batch(std::views::iota(0, 4), item, {.limit = l, .retry = {.attempts = 2}}));
         co_await sleep(1ms);
         l.resize(4);
         co_await std::move(h);
