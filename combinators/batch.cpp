@@ -370,10 +370,14 @@ void batch_driver::drop_error(char const* what) noexcept {
 
 void batch_driver::check_end() {
     if (error_) {
+        told_ = true;
         std::rethrow_exception(std::exchange(error_, nullptr));
     }
-    if (cut_off_ || passed_on()) {
-        deliver_cancellation(parent());
+    if ((cut_off_ || passed_on()) && !std::exchange(told_, true)) {
+        if (asked_to_end()) {
+            deliver_cancellation(parent());
+        }
+        throw_child_cancelled();
     }
 }
 

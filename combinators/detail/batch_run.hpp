@@ -134,14 +134,15 @@ private:
     bool start_some() noexcept {
         try {
             for (int started = 0; !stopped(); ++started) {
-                input_state const input = inputs_.look(*this, asked_to_end());
+                bool const ends_early = asked_or_cut_off();
+                input_state const input = inputs_.look(*this, ends_early);
                 if (input == input_state::none_left) {
                     report_.total = begun_;
                     if (pausing() == 0) {
                         return false;
                     }
                 }
-                if (asked_to_end()) {
+                if (ends_early) {
                     cut_off();
                     break;
                 }
