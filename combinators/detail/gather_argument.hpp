@@ -129,4 +129,11 @@ template <class R>
 concept gatherable_range =
     std::ranges::input_range<R> && !awaitable<std::remove_cvref_t<R>> && gatherable<range_argument_t<R>>;
 
+// A container of tasks that run already, moved in with them: nobody else will join those that have had no turn.
+template <class R>
+inline constexpr bool owns_handles = false;
+template <gatherable_range R>
+    requires(!std::is_reference_v<R> && !std::ranges::view<R>)
+inline constexpr bool owns_handles<R> = unique_handle<range_argument_t<R>>;
+
 }  // namespace magpie::detail

@@ -35,6 +35,11 @@ async_generator<T> spoils(T first) {
     }
 }
 
+template <class Stream>
+task<> as_task_of(Stream& stream) {
+    (void)co_await stream.next();
+}
+
 TEST_CASE("BEY-03: what a generator throws while it goes down with the others is suppressed, not lost") {
     event_log suppressed;
     config c = simulated();
@@ -87,6 +92,28 @@ TEST_CASE("BEY-03: a generator that stays with the caller goes on behind what wa
         }
         CHECK(begun + left >= 5);  // one may have been fetched ahead
         CHECK(begun + left <= 6);
+    };
+    run(body(), simulated());
+}
+
+TEST_CASE("ASC-15: when time is up a generator's next task is not begun any more") {
+    auto const body = []() -> task<> {
+        int begun = 0;
+        auto const counts = [&]() -> task<int> {
+            ++begun;
+            co_return 1;
+        };
+        auto late = [&]() -> async_generator<task<int>> {
+            co_await sleep(100ms);
+            co_yield counts();
+            co_await sleep(1h);
+        };
+        auto reads = [&](auto& s) -> task<> {
+            CHECK(co_await how(as_task_of(s)) == "timeout");
+            co_await sleep(200ms);
+        };
+        co_await as_completed(late(), reads, {.timeout = 50ms});
+        CHECK(begun == 0);
     };
     run(body(), simulated());
 }

@@ -102,4 +102,62 @@ TEST_CASE("GATHER-21: a handle in a timeout() is joined, also if a request is pe
     run(body(), simulated());
 }
 
+TEST_CASE("ASC-11: as_completed with a limit, left early: also handles that had no turn are cancelled and joined") {
+    auto const body = []() -> task<> {
+        sleepers all;
+        auto leaves = [](auto&) -> task<> { co_await sleep(1ms); };
+        co_await as_completed(all.some(5), leaves, {.limit = 2});
+        CHECK(all.cleaned == 5);
+        auto throws = [](auto& s) -> task<> {
+            (void)co_await timeout(1ms, s.next());
+            throw oops("body");
+        };
+        CHECK(co_await how(as_completed(all.some(3), throws, {.limit = 1})) == "timeout");
+        CHECK(all.cleaned == 8);
+        co_await as_completed(all.some(3), leaves);
+        CHECK(all.cleaned == 11);
+
+        auto kept = all.some(3);
+        co_await sleep(1ms);
+        co_await as_completed(kept, leaves, {.limit = 2});
+        CHECK(kept[0].cancelled());
+        CHECK_FALSE(kept[2].done());
+        kept[2].cancel();
+        co_await wait_for(kept[2]);
+    };
+    run(body(), simulated());
+}
+
+TEST_CASE("BEY-14: first_success with a stagger: handles that had no turn are cancelled and joined") {
+    auto const body = []() -> task<> {
+        sleepers all;
+        auto handles = all.some(3);
+        handles.insert(handles.begin(), spawn(after(5ms, 7)));
+        auto const won = co_await first_success(std::move(handles), {.stagger = 50ms});
+        CHECK(won.index == 0);
+        CHECK(won.value == 7);
+        CHECK(won.errors.size() == 1);
+        CHECK(all.cleaned == 3);
+
+        // Nothing begins while a request is pending, but what runs is not left alone.
+        auto pending = all.some(2);
+        pending.push_back(spawn(after(0ms, 1)));
+        co_await wait_for(pending.back());
+        this_task::cancel();
+        CHECK(co_await how(first_success(std::move(pending))) == "cancelled");
+        CHECK(this_task::uncancel() == 0);
+        CHECK(all.cleaned == 5);
+
+        auto kept = all.some(2);
+        kept.insert(kept.begin(), spawn(after(5ms, 7)));
+        CHECK((co_await first_success(kept, {.stagger = 50ms})).index == 0);
+        CHECK_FALSE(kept[1].done());
+        for (auto& each : kept) {
+            each.cancel();
+            co_await wait_for(each);
+        }
+    };
+    run(body(), simulated());
+}
+
 }  // namespace
