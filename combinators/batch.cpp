@@ -21,7 +21,6 @@ bool later(batch_slot const* a, batch_slot const* b) noexcept {
 }
 
 } // namespace
-
 batch_core::batch_core(batch_limits const& limits) noexcept
     : permit_waiter(1), parent_(*current_context()), limits_(limits), bucket_(limits.rate, 1),
       requests_(parent_.cancel_count()) {
