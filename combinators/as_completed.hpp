@@ -105,8 +105,17 @@ private:
     template <class A>
     void add(A&& from) {
         auto body = detail::as_child<true>(std::forward<A>(from));
-        start(parent_, *new child(std::move(body), begun_));
-        ++begun_;
+        if (start_in_time(parent_, *new child(std::move(body), begun_))) {
+            ++begun_;
+        }
+    }
+    // Handles that were moved in: what is behind those that had no turn runs all the same, and is to be joined.
+    void begin_rest() {
+        if constexpr (detail::owns_handles<R>) {
+            if (!at_ || *at_ != std::ranges::end(source_.get())) {
+                while (start_one()) {}
+            }
+        }
     }
 
     bool start_one() override {
@@ -166,7 +175,7 @@ public:
     // that had ended before. Cancelling it, like leaving, leaves the tasks alone.
     detail::next_completed<completed_handles> next() {
         if (timeout_) {
-            this->set_deadline(detail::deadline_in(*std::exchange(timeout_, std::nullopt)));
+            this->set_deadline_once(*timeout_);
         }
         return detail::next_completed<completed_handles>(*this);
     }
@@ -282,6 +291,11 @@ struct as_completed_access {
             error = std::current_exception();
         }
         stream.abandon(parent);
+        try {
+            stream.begin_rest();
+        } catch (...) {
+            stream.source_failed(std::current_exception());
+        }
         co_await stream.all_ended();
         stream.drop_rest("as_completed: a task, or the range, failed and nobody asked");
         if (error) {
@@ -313,7 +327,11 @@ struct as_completed_access {
 // the middle, by an error or a cancellation, every task that still runs is cancelled and has ended before as_completed
 // returns; tasks that have not begun never begin. A result that nobody asked for is destroyed, an error goes to
 // on_suppressed. fn, the arguments and what is left of the range live until then; tasks must not refer to the body's
-// own variables.
+// own variables. The tasks behind handles that were moved in run already: they are cancelled and joined also if their
+// turn had not come. Of a container that is an lvalue, handles whose turn had not come are left alone.
+//
+// Several tasks may call next(); one that still waits there when the body leaves is woken with the end. After that no
+// task may call it.
 //
 // A task's error is thrown by its item's get(), and nowhere else: nothing is cancelled by it. When the time is up
 // next() throws timeout_error, after it has given what had ended before.

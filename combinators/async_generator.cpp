@@ -3,7 +3,8 @@
 namespace magpie::detail {
 
 void throw_generator_in_use() {
-    throw usage_error("next() was called on a generator whose previous next() has not returned: one at a time");
+    throw usage_error("next() or close() was called on a generator whose previous next() has not returned: one at a "
+                      "time");
 }
 
 void throw_generator_yields_while_closed() {

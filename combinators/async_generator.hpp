@@ -230,9 +230,13 @@ public:
 
     // Ends a generator early so that its body can await while it cleans up: `co_await gen.close()` throws
     // generator_closed into the body at its co_yield and waits until it has ended; what else the body throws comes out.
-    // Does nothing if it has not begun or has ended. Throws usage_error if the body yields once more. The generator
-    // must stay until then, and gives nothing more.
+    // Does nothing if it has not begun or has ended. Throws usage_error, and does nothing, while a next() runs; if the
+    // body yields once more, usage_error after it has been destroyed there. The generator must stay until then, and
+    // gives nothing more.
     task<> close() {
+        if (frame_ && frame_.promise().running()) {
+            detail::throw_generator_in_use();
+        }
         if (frame_ && frame_.promise().begun() && !frame_.done()) {
             frame_.promise().close();
             bool yielded = false;
@@ -240,6 +244,7 @@ public:
                 yielded = static_cast<bool>(co_await next());
             } catch (generator_closed const&) {}
             if (yielded) {
+                destroy();
                 detail::throw_generator_yields_while_closed();
             }
         }

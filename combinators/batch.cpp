@@ -21,7 +21,6 @@ bool later(batch_slot const* a, batch_slot const* b) noexcept {
 }
 
 } // namespace
-
 batch_core::batch_core(batch_limits const& limits) noexcept
     : permit_waiter(1), parent_(*current_context()), limits_(limits), bucket_(limits.rate, 1),
       requests_(parent_.cancel_count()) {
@@ -370,10 +369,14 @@ void batch_driver::drop_error(char const* what) noexcept {
 
 void batch_driver::check_end() {
     if (error_) {
+        told_ = true;
         std::rethrow_exception(std::exchange(error_, nullptr));
     }
-    if (cut_off_ || passed_on()) {
-        deliver_cancellation(parent());
+    if ((cut_off_ || passed_on()) && !std::exchange(told_, true)) {
+        if (asked_to_end()) {
+            deliver_cancellation(parent());
+        }
+        throw_child_cancelled();
     }
 }
 

@@ -29,8 +29,10 @@ namespace magpie {
 // place and must outlive the batch; anything else is moved in. fn(input) returns an awaitable, which runs as a task of
 // its own, on any worker, and may refer to the input. At most limit + 1 of them exist at a time.
 // It may be an async_generator: a task of its own runs it, one input ahead; an error or a cancellation cancels it where
-// it waits. What it yields by reference is copied if it can be. Its number is not known before its end, so the last
-// call of the progress function may be without a total.
+// it waits, and what it throws then is one of the later errors. What it yields by reference is copied if it can be. Its
+// number is not known before its end, so the last call of the progress function may be without a total. A generator
+// that is an lvalue may be gone on with afterwards; but if the batch ended early, an input that it had fetched ahead is
+// lost.
 // fn, the predicate and the progress function are called by the awaiting task, one at a time.
 //
 // An item fails if it throws or if its value is an expected-like (std::expected, io::result) without a value; both are

@@ -37,7 +37,11 @@ public:
     // Starts what may start, and gives the result of the next item to end; empty when all have been given. Under
     // .on_error = settle an item that failed is given like any other, and its get() throws. Else what an item threw is
     // thrown by next(), when all have ended, after the results that were there before: after it nothing more comes.
-    // A request to cancel the task that waits here is passed on to the items; task_cancelled when all have ended.
+    // A request to cancel the task that waits here is passed on to the items; task_cancelled when all have ended. So a
+    // request, also a timeout() around next(), ends the stream: nothing more begins, results that were there before are
+    // still given, then comes the end. If an item ends with a value in spite of the request, and the request is taken
+    // back, that value is given, and what is missing shows as one child_cancelled, thrown by the next() that has
+    // nothing else to give.
     virtual task<std::optional<item>> next() = 0;
 
 protected:

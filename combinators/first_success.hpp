@@ -51,7 +51,8 @@ task<first_success_result<T>> race_candidates(R range, duration stagger) {
     try {
         auto next = std::ranges::begin(range);
         auto const last = std::ranges::end(range);
-        for (bool first = true; !race.over(); first = false) {
+        bool first = true;
+        for (; !race.over(); first = false) {
             if (!first) {
                 ++next;  // as late as this: in a generator it makes the next task
             }
@@ -62,6 +63,14 @@ task<first_success_result<T>> race_candidates(R range, duration stagger) {
             race.begin(as_child<false>(static_cast<range_argument_t<R>&&>(*next)));
             while (!race.over() && !race.next_is_due()) {
                 race.take(co_await race.next());
+            }
+        }
+        if constexpr (owns_handles<R>) {
+            if (!first && next != last) {
+                ++next;
+            }
+            for (; next != last; ++next) {
+                race.begin_to_join(as_child<false>(static_cast<range_argument_t<R>&&>(*next)));
             }
         }
     } catch (...) {
@@ -107,6 +116,9 @@ private:
 //
 // If none succeeds: exception_group with the errors of all, in the order of the candidates; without candidates that
 // group is empty. What the range throws ends the race: the others are cancelled and joined, and it is thrown.
+//
+// A candidate behind a handle that was moved in runs already: it is cancelled and joined also if its turn had not come.
+// Of a container that is an lvalue, handles whose turn had not come are left alone.
 //
 // Cancelling who awaits begins no other candidate, cancels those that run, waits for them and throws task_cancelled;
 // each further request is passed on. If one succeeds all the same its value counts, and the request stays pending.

@@ -29,8 +29,9 @@ namespace magpie {
 // thrown, as the type it has. Which one is first, if several fail, is decided by the order of their ends; the later
 // errors go to on_suppressed. A task that ends cancelled though nobody here asked it to has failed: child_cancelled.
 // A task that has not begun when an error or a cancellation comes never begins (unless another worker just took it).
-// The task behind a join_handle has begun: it is cancelled and waited for like the others. (With a limit: unless the
-// handle has not been taken from the range yet; then it is dropped with the range, or stays the caller's.)
+// The task behind a join_handle, also one in a timeout(), has begun: it is cancelled and waited for like the others,
+// also if the range throws after it has given the handle. (With a limit: unless the handle has not been taken from the
+// range yet; then it is dropped with the range, or stays the caller's.)
 //
 // Cancelling who awaits cancels every task, waits for all, and then throws task_cancelled, even if the tasks ended with
 // values, and also under `settled`; a task's error is thrown in preference, and the request stays pending. A request

@@ -108,7 +108,7 @@ public:
     void set_error(std::exception_ptr error) { require(try_set_error(std::move(error))); }
     void set_cancelled() { require(try_set_cancelled()); }
 
-    // True if it was set, or is being set.
+    // True once it was set and the result is there; still false while another thread is setting it.
     bool done() const noexcept { return state_ && state_->done(); }
 
 private:

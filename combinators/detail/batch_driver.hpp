@@ -93,7 +93,11 @@ protected:
     void abandon() noexcept;
     // After everything: an error that nobody has seen is suppressed.
     void drop_error(char const* what) noexcept;
-    // After everything: throws the error, once, or the awaiting task's cancellation if it had a part in the ending.
+    // A request has reached the items, or would have: it stays so also if the request is taken back, for items were
+    // dropped, or never begun, because of it.
+    bool asked_or_cut_off() const noexcept { return asked_to_end() || passed_on() || cut_off_; }
+    // After everything: throws the error, or the awaiting task's cancellation if it had a part in the ending, or, if
+    // that request was taken back meanwhile, child_cancelled for the items that are missing. Once: then it is the end.
     void check_end();
 
     batch_settings const settings_;
@@ -103,6 +107,7 @@ private:
     std::exception_ptr error_;
     bool stopped_ = false;
     bool cut_off_ = false;
+    bool told_ = false;  // how it ended
 };
 
 }  // namespace magpie::detail

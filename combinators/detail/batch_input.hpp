@@ -5,6 +5,7 @@
 #include <concepts>
 #include <cstddef>
 #include <cstdint>
+#include <exception>
 #include <functional>
 #include <iterator>
 #include <memory>
@@ -124,6 +125,7 @@ public:
     input_state look(Batch&, bool) {
         return has_next() ? input_state::ready : input_state::none_left;
     }
+    static std::exception_ptr drop_fetched() noexcept { return nullptr; }
     // After has_next() was true.
     void take_next(input& into) {
         taken_ = true;

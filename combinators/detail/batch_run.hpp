@@ -88,7 +88,13 @@ public:
         while (batch_slot* const each = take_ended()) {
             settle(static_cast<slot&>(*each));
         }
-        return !start_some() && at_rest();
+        if (start_some()) {
+            return false;
+        }
+        if (stopped() && !fetching()) {
+            drop_fetched();
+        }
+        return at_rest();
     }
 
     // Stream: a result that was not asked for, in the order of the ends.
@@ -134,14 +140,15 @@ private:
     bool start_some() noexcept {
         try {
             for (int started = 0; !stopped(); ++started) {
-                input_state const input = inputs_.look(*this, asked_to_end());
+                bool const ends_early = asked_or_cut_off();
+                input_state const input = inputs_.look(*this, ends_early);
                 if (input == input_state::none_left) {
                     report_.total = begun_;
                     if (pausing() == 0) {
                         return false;
                     }
                 }
-                if (asked_to_end()) {
+                if (ends_early) {
                     cut_off();
                     break;
                 }
@@ -170,6 +177,13 @@ private:
             release(static_cast<slot&>(*each));
         }
         return false;
+    }
+
+    // What the generator threw while it went down with the items is an error like theirs.
+    void drop_fetched() noexcept {
+        if (std::exception_ptr error = inputs_.drop_fetched()) {
+            fail(std::move(error), false);
+        }
     }
 
     // Results that wait for the consumer count as if they still ran.

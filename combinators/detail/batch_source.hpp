@@ -83,6 +83,15 @@ public:
         take_fetched(asked);
         return look(batch, asked);
     }
+    // Nothing more is wanted, and no fetch runs. What the last one threw, if that was an error of its own.
+    std::exception_ptr drop_fetched() noexcept {
+        std::unique_ptr<fetch> const ended = std::move(fetch_);
+        if (!ended || !ended->result.has_error() || is_cancellation(ended->result.error())) {
+            return nullptr;
+        }
+        over_ = true;
+        return std::move(ended->result.error());
+    }
     // After it was ready.
     void take_next(input& into) {
         item given = std::exchange(next_, item());

@@ -88,6 +88,7 @@ class [[nodiscard("co_await it")]] next_completed {
     public:
         explicit awaiter(Stream& stream) noexcept : completion_waiter(stream), stream_(stream) {}
         std::optional<typename Stream::item> await_resume() {
+            completion_waiter::look const looks(*this);
             completion_node* const node = check();
             if (node == nullptr) {
                 return std::nullopt;

@@ -29,16 +29,15 @@ void completion_core::ended(completion_node& node) noexcept {
         if (listed_waiter* const first = consumers_.pop_front()) {
             auto& consumer = static_cast<completion_waiter&>(*first);
             consumer.node_ = &node;
-            consumer.how_ = status::item;
             handed_over();
-            woken.add(consumer);
+            wakes(consumer, status::item, woken);
         } else {
             ended_.push_back(&node);
         }
         if (exhausted()) {
             end_waits(status::end, woken);
         }
-        if (outstanding_ == 0 && joiner_ != nullptr) {
+        if (all_gone() && joiner_ != nullptr) {
             woken.add(*std::exchange(joiner_, nullptr));
         }
     }
@@ -64,15 +63,14 @@ void completion_core::feeder_ended(std::exception_ptr error) noexcept {
         if (listed_waiter* const first = error ? consumers_.pop_front() : nullptr) {
             auto& consumer = static_cast<completion_waiter&>(*first);
             consumer.error_ = std::move(error);
-            consumer.how_ = status::source_failed;
-            woken.add(consumer);
+            wakes(consumer, status::source_failed, woken);
         } else {
             source_error_ = std::move(error);
         }
         if (exhausted()) {
             end_waits(status::end, woken);
         }
-        if (outstanding_ == 0 && joiner_ != nullptr) {
+        if (all_gone() && joiner_ != nullptr) {
             woken.add(*std::exchange(joiner_, nullptr));
         }
     }
@@ -81,8 +79,28 @@ void completion_core::feeder_ended(std::exception_ptr error) noexcept {
 
 void completion_core::end_waits(status how, woken_waiters& woken) noexcept {
     while (listed_waiter* const each = consumers_.pop_front()) {
-        static_cast<completion_waiter*>(each)->how_ = how;
-        woken.add(*each);
+        wakes(static_cast<completion_waiter&>(*each), how, woken);
+    }
+}
+
+void completion_core::wakes(completion_waiter& consumer, status how, woken_waiters& woken) noexcept {
+    consumer.how_ = how;
+    consumer.woken_ = true;
+    ++resuming_;
+    woken.add(consumer);
+}
+
+void completion_core::resumed() noexcept {
+    waiter* joiner = nullptr;
+    {
+        std::lock_guard const lock(lock_);
+        --resuming_;
+        if (all_gone()) {
+            joiner = std::exchange(joiner_, nullptr);
+        }
+    }
+    if (joiner != nullptr) {
+        joiner->wake();
     }
 }
 
@@ -107,6 +125,21 @@ void completion_core::start(task_context& parent, completion_child& child) noexc
         ++live_;
     }
     queue(parent, child);
+}
+
+bool completion_core::start_in_time(task_context& parent, completion_child& child) noexcept {
+    bool late = false;
+    {
+        std::lock_guard const lock(lock_);
+        late = timed_out_ && !child.has_started();
+        live_ += late ? 0 : 1;
+    }
+    if (late) {
+        delete &child;
+        return false;
+    }
+    queue(parent, child);
+    return true;
 }
 
 void completion_core::start_feeder(task_context& parent, completion_child& feeder, std::size_t limit) noexcept {
@@ -136,6 +169,9 @@ void completion_core::queue(task_context& parent, completion_child& child) noexc
 void completion_core::release(completion_child& child) noexcept {
     {
         std::lock_guard const lock(lock_);
+        if (abandoned_) {
+            return;  // the owner has it on its list, and frees it
+        }
         children_.erase(&child);
     }
     delete &child;
@@ -194,6 +230,16 @@ void completion_core::set_deadline(time_point when) {
     }
 }
 
+void completion_core::set_deadline_once(duration from_now) {
+    {
+        std::lock_guard const lock(lock_);
+        if (std::exchange(deadline_set_, true)) {
+            return;
+        }
+    }
+    set_deadline(deadline_in(from_now));
+}
+
 void completion_core::clear_deadline() noexcept {
     if (std::exchange(timer_used_, false) && !disarm(*this)) {
         wait_for_flag(timer_over_);
@@ -217,14 +263,16 @@ void completion_core::expired() noexcept {
 // ---------------------------------------------------------------------------------------------- leaving
 
 void completion_core::abandon(task_context& parent) noexcept {
+    woken_waiters woken;
     {
         std::lock_guard const lock(lock_);
-        MAGPIE_ASSERT(consumers_.empty());
         MAGPIE_ASSERT(!feeding_);
         more_ = false;
         abandoned_ = true;
         asked_.append(children_);
+        end_waits(status::end, woken);
     }
+    woken.wake();
     requests_ = parent.cancel_count();
     cancel_children();
 }
@@ -252,7 +300,7 @@ void completion_core::drop_rest(char const* what) noexcept {
 
 bool completion_core::join_awaiter::await_ready() noexcept {
     std::lock_guard const lock(core_.lock_);
-    return core_.outstanding_ == 0;
+    return core_.all_gone();
 }
 
 bool completion_core::join_awaiter::wait() noexcept {
@@ -260,7 +308,7 @@ bool completion_core::join_awaiter::wait() noexcept {
     context->suspend_forwarding(*this);
     {
         std::lock_guard const lock(core_.lock_);
-        if (core_.outstanding_ != 0) {
+        if (!core_.all_gone()) {
             core_.joiner_ = this;
             return true;
         }
@@ -307,64 +355,6 @@ void completion_core::room_awaiter::await_resume() const {
         deliver_cancellation(*context);
     }
     deliver_if_due(*current_context());  // also where there is room: the generator may never wait
-}
-
-// ---------------------------------------------------------------------------------------------- consumers
-
-bool completion_waiter::await_ready() {
-    core_.feed();
-    core_.throw_source_error();
-    {
-        std::lock_guard const lock(core_.lock_);
-        how_ = core_.take(node_);
-    }
-    yields_ = how_ != completion_core::status::none && budget_exhausted();
-    return how_ != completion_core::status::none && !yields_;
-}
-
-bool completion_waiter::wait() noexcept {
-    if (yields_) {
-        schedule_yield(*this);
-        return true;
-    }
-    std::lock_guard const lock(core_.lock_);
-    how_ = core_.take(node_);
-    if (how_ != completion_core::status::none) {
-        return false;
-    }
-    if (!context->suspend(*this)) {
-        cancelled_ = true;
-        return false;
-    }
-    core_.consumers_.push_back(this);
-    return true;
-}
-
-bool completion_waiter::try_cancel() noexcept {
-    std::lock_guard const lock(core_.lock_);
-    if (!wait_list::linked(this)) {
-        return false;
-    }
-    core_.consumers_.erase(this);
-    return true;
-}
-
-completion_node* completion_waiter::check() {
-    switch (status()) {
-    case completion_core::status::cancelled:
-        deliver_cancellation(*context);
-    case completion_core::status::timed_out:
-        throw timeout_error("the time for the whole stream is up");
-    case completion_core::status::source_failed:
-        std::rethrow_exception(std::move(error_));
-    case completion_core::status::none:
-    case completion_core::status::end:
-        core_.throw_source_error();
-        break;
-    case completion_core::status::item:
-        break;
-    }
-    return node_;
 }
 
 }  // namespace magpie::detail

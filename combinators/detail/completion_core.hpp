@@ -20,7 +20,8 @@
 //
 // All of this is under the lock. children_ lists the records that exist. abandon() moves them to asked_, which nobody
 // changes from then on, so that it may be walked without the lock; a child that the feeder starts only then is asked to
-// end by it. Who brings an end touches the core last when it lets go of the lock; then it wakes consumers, who are there
+// end by it. Consumers that still wait then are woken with the end, and the owner is not told that all have ended before
+// those that were woken have looked. Who brings an end touches the core last when it lets go of the lock; then it wakes consumers, who are there
 // until they are woken. The timer's last touch is timer_over_.
 
 #include <magpie/combinators/detail/wait_list.hpp>
@@ -44,6 +45,7 @@
 namespace magpie::detail {
 
 class completion_core;
+class completion_waiter;
 
 struct completion_node {
     completion_node* next = nullptr;
@@ -91,6 +93,8 @@ public:
     }
     // Queues a child, which the core then owns, as one of the task `parent`.
     void start(task_context& parent, completion_child& child) noexcept;
+    // The same, but a child that has nothing behind it that runs already is freed instead if time is up. False: it was.
+    bool start_in_time(task_context& parent, completion_child& child) noexcept;
     // The same for the task that starts the others from now on: at most `limit` at a time.
     void start_feeder(task_context& parent, completion_child& feeder, std::size_t limit) noexcept;
     class room_awaiter;
@@ -99,12 +103,16 @@ public:
     // From then on consumers are told that time is up. On a worker. clear_deadline() takes it back.
     void set_deadline(time_point when);
     void clear_deadline() noexcept;
+    // The first to come sets it. Any task.
+    void set_deadline_once(duration from_now);
 
     // There will be no consumer any more: begins nothing, asks every child to end.
     void abandon(task_context& parent) noexcept;
     class join_awaiter;
     // `co_await all_ended()`, after abandon(). Throws nothing; a further request to the parent is passed on.
     join_awaiter all_ended() noexcept;
+    // After abandon(): the source threw once more.
+    void source_failed(std::exception_ptr error) noexcept { source_error_ = std::move(error); }
     // After all_ended(): an end that nobody has taken, or null.
     completion_node* take_left() noexcept { return ended_.pop_front(); }
 
@@ -131,6 +139,11 @@ private:
 
     void queue(task_context& parent, completion_child& child) noexcept;
     void handed_over() noexcept;
+    // Under the lock: a consumer that was woken, and looks at the core once more.
+    void wakes(completion_waiter& consumer, status how, woken_waiters& woken) noexcept;
+    // It has looked.
+    void resumed() noexcept;
+    bool all_gone() const noexcept { return outstanding_ == 0 && resuming_ == 0; }
     bool has_room() const noexcept { return !timed_out_ && live_ < limit_; }
     status take(completion_node*& node) noexcept;
     bool may_start() const noexcept { return more_ && has_room(); }
@@ -147,11 +160,13 @@ private:
     intrusive_list<completion_child, &completion_child::hook> asked_;
     std::size_t outstanding_ = 0;
     std::size_t live_ = 0;
+    std::size_t resuming_ = 0;  // consumers that were woken and have not looked yet
     std::size_t limit_ = std::numeric_limits<std::size_t>::max();
     bool more_ = false;
     bool feeding_ = false;
     bool timed_out_ = false;
     bool abandoned_ = false;
+    bool deadline_set_ = false;
     std::exception_ptr source_error_;
     waiter* joiner_ = nullptr;
     waiter* feeder_ = nullptr;  // waits for room
@@ -183,6 +198,22 @@ protected:
     // Throws if it was cancelled or the time is up. The node, or null: nothing is to come.
     completion_node* check();
 
+    // Made first thing when the consumer goes on: what it does while this lives, the owner waits for.
+    class look {
+    public:
+        explicit look(completion_waiter& consumer) noexcept : core_(consumer.woken_ ? &consumer.core_ : nullptr) {}
+        look(look const&) = delete;
+        look& operator=(look const&) = delete;
+        ~look() {
+            if (core_ != nullptr) {
+                core_->resumed();
+            }
+        }
+
+    private:
+        completion_core* core_;
+    };
+
     completion_core& core_;
     completion_node* node_ = nullptr;
 
@@ -193,6 +224,7 @@ private:
 
     completion_core::status how_ = completion_core::status::none;
     bool yields_ = false;
+    bool woken_ = false;  // counted in resuming_
     std::exception_ptr error_;
 };
 
@@ -213,6 +245,7 @@ class completion_end_awaiter final : public completion_waiter {
 public:
     explicit completion_end_awaiter(completion_core& core) noexcept : completion_waiter(core) {}
     completion_end await_resume() {
+        look const looks(*this);
         if (status() == completion_core::status::end || status() == completion_core::status::source_failed) {
             (void)check();
         }

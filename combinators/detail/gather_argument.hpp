@@ -12,6 +12,11 @@
 #include <type_traits>
 #include <utility>
 
+namespace magpie {
+template <class A>
+class timeout_awaitable;
+}
+
 namespace magpie::detail {
 
 template <class T>
@@ -26,6 +31,12 @@ template <class H>
 concept shared_task_handle = requires(std::remove_cvref_t<H> const* h) { detail::shared_handle_value(h); };
 template <class H>
 concept task_handle = unique_handle<H> || shared_task_handle<H>;
+
+// Awaits a task that runs already, and is its only owner.
+template <class A>
+inline constexpr bool joins_task = unique_handle<A>;
+template <class A>
+inline constexpr bool joins_task<timeout_awaitable<A>> = joins_task<std::remove_cvref_t<A>>;
 
 template <class A>
 inline constexpr bool is_lvalue_task = std::is_lvalue_reference_v<A> && is_task<std::remove_cvref_t<A>>;
@@ -89,7 +100,7 @@ auto as_child(A&& a) {
         } else {
             return await_copy<plain>(std::forward<A>(a));
         }
-    } else if constexpr (unique_handle<A>) {
+    } else if constexpr (joins_task<plain>) {
         return begins_in_any_case(as_task(std::forward<A>(a)));
     } else {
         return as_task(std::forward<A>(a));
@@ -117,5 +128,12 @@ using range_argument_t =
 template <class R>
 concept gatherable_range =
     std::ranges::input_range<R> && !awaitable<std::remove_cvref_t<R>> && gatherable<range_argument_t<R>>;
+
+// A container of tasks that run already, moved in with them: nobody else will join those that have had no turn.
+template <class R>
+inline constexpr bool owns_handles = false;
+template <gatherable_range R>
+    requires(!std::is_reference_v<R> && !std::ranges::view<R>)
+inline constexpr bool owns_handles<R> = unique_handle<range_argument_t<R>>;
 
 }  // namespace magpie::detail

@@ -25,6 +25,14 @@ void gather_join::failed(std::exception_ptr error) noexcept {
     }
 }
 
+void gather_join::source_failed(std::exception_ptr error) noexcept {
+    claimed_.store(true, mo_relaxed);
+    error_ = std::move(error);
+    asked_.store(true, mo_release);         // pairs with the acquire in failed()
+    winding_down_.store(true, mo_release);  // pairs with the acquire in cancel_children()
+    request_all();
+}
+
 bool gather_join::cancel_children() noexcept {
     if (winding_down_.load(mo_acquire)) {  // pairs with the release in failed()
         return false;

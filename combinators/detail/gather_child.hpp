@@ -130,6 +130,9 @@ public:
     void failed(std::exception_ptr error) noexcept;
 
 protected:
+    // What the children come from failed, by this error. Before the launch: those that there are, are asked to end.
+    void source_failed(std::exception_ptr error) noexcept;
+
     explicit gather_join(bool cancel_rest) noexcept : cancel_rest_(cancel_rest) {}
     ~gather_join() = default;
 

@@ -11,6 +11,7 @@
 #include <algorithm>
 #include <coroutine>
 #include <cstddef>
+#include <exception>
 #include <memory>
 #include <optional>
 #include <ranges>
@@ -68,7 +69,13 @@ public:
         if (bounded_awaiter_) {
             return false;
         }
-        collect();
+        if (std::exception_ptr error = collect()) {
+            if (std::ranges::none_of(records_, &record::has_started)) {
+                std::rethrow_exception(std::move(error));  // nothing has begun, or will
+            }
+            this->source_failed(std::move(error));
+            only_begun_ = true;
+        }
         return records_.size() == 0;
     }
 
@@ -78,8 +85,13 @@ public:
             return bounded_awaiter_->await_suspend(parent);
         }
         auto const list = std::make_unique_for_overwrite<child*[]>(records_.size());
-        std::ranges::transform(records_, list.get(), [](record& each) { return &each; });
-        return launch(parent, *parent.promise().context(), std::span<child* const>(list.get(), records_.size()));
+        std::size_t count = 0;
+        for (record& each : records_) {
+            if (!only_begun_ || each.has_started()) {
+                list[count++] = &each;
+            }
+        }
+        return launch(parent, *parent.promise().context(), std::span<child* const>(list.get(), count));
     }
 
     result await_resume() {
@@ -98,19 +110,29 @@ public:
     }
 
 private:
-    // The range is done with, and its memory given back, before the children run.
-    void collect() {
+    // The range is done with, and its memory given back, before the children run. What it threw, if it did: then there
+    // are the records of those that it gave before.
+    std::exception_ptr collect() {
+        std::exception_ptr error;
         auto& source = range_.get();
         if constexpr (std::ranges::sized_range<R>) {
-            records_.allocate(static_cast<std::size_t>(std::ranges::size(source)));
-            for (auto&& each : source) {
-                MAGPIE_ASSERT(records_.size() < records_.capacity());
-                records_.emplace(as_child<Settled>(static_cast<range_argument_t<R>&&>(each)));
+            try {
+                records_.allocate(static_cast<std::size_t>(std::ranges::size(source)));
+                for (auto&& each : source) {
+                    MAGPIE_ASSERT(records_.size() < records_.capacity());
+                    records_.emplace(as_child<Settled>(static_cast<range_argument_t<R>&&>(each)));
+                }
+            } catch (...) {
+                error = std::current_exception();
             }
         } else {
             std::vector<task<value>> tasks;
-            for (auto&& each : source) {
-                tasks.push_back(as_child<Settled>(static_cast<range_argument_t<R>&&>(each)));
+            try {
+                for (auto&& each : source) {
+                    tasks.push_back(as_child<Settled>(static_cast<range_argument_t<R>&&>(each)));
+                }
+            } catch (...) {
+                error = std::current_exception();
             }
             records_.allocate(tasks.size());
             for (task<value>& each : tasks) {
@@ -118,6 +140,7 @@ private:
             }
         }
         range_.reset();
+        return error;
     }
 
     bool request_all() noexcept override {
@@ -132,6 +155,7 @@ private:
     held_range<R> range_;
     std::optional<bounded_task> bounded_;
     std::optional<bounded_awaiter> bounded_awaiter_;
+    bool only_begun_ = false;  // the range failed: only handles' tasks are to be joined
 };
 
 // What gather(range) returns.

@@ -86,7 +86,10 @@ private:
         }
         frame.destroy();
         self.handle = nullptr;
-        static_cast<select_join&>(*self.join).ended(self.index, self.cancelled());
+        // Only a request of the join's keeps a child from running, and it need not see yet that there was one.
+        if (kind == finish_kind::ran) {
+            static_cast<select_join&>(*self.join).ended(self.index, self.cancelled());
+        }
         return self.join->arrive(self);
     }
 };

@@ -81,7 +81,7 @@ std::size_t success_race_base::conclude() {
         // Whoever has succeeded in spite of the request.
         while (completion_node* const node = take_left()) {
             auto& candidate = *static_cast<completion_child*>(node);
-            if (failure_of(candidate) == nullptr) {
+            if (candidate.index != no_candidate && failure_of(candidate) == nullptr) {
                 winner_ = &candidate;
                 break;
             }

@@ -41,6 +41,9 @@ public:
     void source_failed(std::exception_ptr error) noexcept;
     void take(completion_end ended);
 
+    // A task that runs already, behind a handle that had no turn: only to be cancelled and joined. Before stop().
+    void join_only(completion_child& one) noexcept { start(parent_, one); }
+    static constexpr std::size_t no_candidate = static_cast<std::size_t>(-1);
     // After that nobody waits in next().
     void stop() noexcept { abandon(parent_); }
     // After all_ended(): who has won. Throws what there is to throw if nobody has.
@@ -82,6 +85,8 @@ public:
     success_race(task_context& parent, duration stagger) : success_race_base(parent, stagger) {}
 
     void begin(task<T>&& body) { begun(*new candidate(std::move(body), count())); }
+
+    void begin_to_join(task<T>&& body) { join_only(*new candidate(std::move(body), no_candidate)); }
 
     // The winner's.
     stored_t<T> take_value() {

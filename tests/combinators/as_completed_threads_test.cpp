@@ -3,12 +3,16 @@
 #include <magpie/combinators/as_completed.hpp>
 #include <magpie/combinators/event.hpp>
 #include <magpie/runtime/runtime.hpp>
+#include <magpie/runtime/task_local.hpp>
 
 #include <doctest/doctest.h>
 
+#include <cstddef>
 #include <optional>
 #include <ranges>
+#include <string>
 #include <utility>
+#include <vector>
 
 #include <combinators/support/naps.hpp>
 
@@ -73,6 +77,61 @@ TEST_CASE("ASC-13: a consumer leaves while children publish, on several workers:
         }
     }
     CHECK(of.alive == 0);
+}
+
+TEST_CASE("ASC-13: a child inherits the task_locals of who starts it, while the awaiting task sets its own") {
+    static task_local<std::string> text;
+    auto const child = [](int i) -> task<int> {
+        CHECK(text.get() == "body");
+        co_return i;
+    };
+    auto const body = [&]() -> task<> {
+        for (unsigned round = 0; round < rounds(40); ++round) {
+            text.set("body");
+            co_await as_completed(std::views::iota(0, 200) | std::views::transform(child),
+                                  [](auto& s) -> task<> {
+                                      auto const drain = [&]() -> task<> {
+                                          while (auto item = co_await s.next()) {
+                                              (void)item->get();
+                                          }
+                                      };
+                                      auto first = spawn(drain());
+                                      auto second = spawn(drain());
+                                      for (std::size_t n = 0; !first.done() || !second.done(); ++n) {
+                                          text.set(std::string(40 + n % 7, 'x'));
+                                          co_await this_task::yield();
+                                      }
+                                      co_await std::move(first);
+                                      co_await std::move(second);
+                                  },
+                                  {.limit = 8});
+        }
+    };
+    run(body(), threads(4));
+}
+
+TEST_CASE("ASC-13: a consumer that still waits when the body leaves is woken with the end, or has its item") {
+    auto const body = [](bool meets) -> task<> {
+        std::vector<join_handle<bool>> consumers;
+        auto const work = [](int i) -> task<int> { return after(i == 0 ? duration(1ms) : duration(1h), i); };
+        co_await as_completed(std::views::iota(0, 3) | std::views::transform(work), [&](auto& s) -> task<> {
+            auto const takes = [](auto& stream) -> task<bool> { co_return (co_await stream.next()).has_value(); };
+            for (int i = 0; i < 3; ++i) {
+                consumers.push_back(spawn(takes(s)));
+            }
+            co_await sleep(500us);
+            if (meets) {
+                co_await sleep(500us);  // goes on between the end of the first task and the consumer that is woken by it
+            }
+        });
+        int items = 0;
+        for (auto& each : consumers) {
+            items += co_await std::move(each) ? 1 : 0;
+        }
+        CHECK(items == (meets ? 1 : 0));
+    };
+    run(body(false), simulated());
+    run(body(true), simulated());
 }
 
 }  // namespace

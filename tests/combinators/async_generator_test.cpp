@@ -284,6 +284,27 @@ TEST_CASE("close(): the body awaits while it cleans up; nothing happens to one t
             refused = true;
         }
         CHECK(refused);
+        CHECK_FALSE(co_await again.next());  // it was ended all the same
+    };
+    run(body(), simulated());
+}
+
+TEST_CASE("close() while a next() runs is refused, and the generator does not notice") {
+    auto const body = []() -> task<> {
+        auto gen = ticks(5ms);
+        auto reads = [&]() -> task<int> {
+            int values = 0;
+            while (values < 3 && co_await gen.next()) {
+                ++values;
+            }
+            co_return values;
+        };
+        auto h = spawn(reads());
+        co_await sleep(1ms);
+        CHECK(co_await how(gen.close()) ==
+              "next() or close() was called on a generator whose previous next() has not returned: one at a time");
+        CHECK(co_await std::move(h) == 3);
+        co_await gen.close();
     };
     run(body(), simulated());
 }

@@ -1,0 +1,163 @@
+// Handles that were moved into a combinator: however it ends, the tasks behind them are cancelled and have ended.
+
+#include <magpie/combinators/as_completed.hpp>
+#include <magpie/combinators/first_success.hpp>
+#include <magpie/combinators/gather.hpp>
+#include <magpie/combinators/select.hpp>
+#include <magpie/combinators/timeout.hpp>
+#include <magpie/runtime/runtime.hpp>
+
+#include <doctest/doctest.h>
+
+#include <ranges>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include <combinators/support/endings.hpp>
+#include <combinators/support/naps.hpp>
+
+namespace {
+
+using namespace magpie;
+using namespace magpie::tests;
+
+// Tasks that would take an hour, and how many of them were cancelled and have cleaned up.
+class sleepers {
+public:
+    join_handle<int> one() { return spawn(run()); }
+    std::vector<join_handle<int>> some(int count) {
+        std::vector<join_handle<int>> handles;
+        while (count-- > 0) {
+            handles.push_back(one());
+        }
+        return handles;
+    }
+    int cleaned = 0;
+
+private:
+    task<int> run() {
+        bool asked = false;
+        try {
+            co_await sleep(1h);
+        } catch (task_cancelled const&) {
+            asked = true;
+        }
+        if (asked) {
+            co_await sleep(1ms);
+            ++cleaned;
+            throw task_cancelled();
+        }
+        co_return 1;
+    }
+};
+
+TEST_CASE("GATHER-21: a range that throws after it has given handles: their tasks are cancelled and joined first") {
+    auto const body = []() -> task<> {
+        sleepers all;
+        auto const gives = [&](int i) {
+            if (i == 3) {
+                throw oops("range");
+            }
+            return all.one();
+        };
+        auto const range = std::views::iota(0, 5) | std::views::transform(gives);
+        CHECK(co_await how(gather(range)) == "range");
+        CHECK(all.cleaned == 3);
+        CHECK(co_await how(gather(settled, range)) == "range");
+        CHECK(all.cleaned == 6);
+        CHECK(co_await how(gather(wait_all, range)) == "range");
+        CHECK(all.cleaned == 9);
+        CHECK(co_await how(gather(range, {.limit = 10})) == "range");
+        CHECK(all.cleaned == 12);
+        // Of unknown size, with a request pending: the error goes first.
+        auto filtered = std::views::iota(0, 5) | std::views::filter([](int i) { return i != 1; }) |
+                              std::views::transform(gives);
+        this_task::cancel();
+        CHECK(co_await how(gather(filtered)) == "range");
+        CHECK(this_task::uncancel() == 0);
+        CHECK(all.cleaned == 14);
+    };
+    run(body(), simulated());
+}
+
+TEST_CASE("GATHER-21: a handle in a timeout() is joined, also if a request is pending from the start") {
+    auto const body = []() -> task<> {
+        sleepers all;
+        this_task::cancel();
+        CHECK(co_await how(gather(timeout(1s, all.one()), timeout(2s, timeout(1s, all.one())), all.one())) ==
+              "cancelled");
+        CHECK(all.cleaned == 3);
+        this_task::uncancel();
+        this_task::cancel();
+        CHECK(co_await how(select(timeout(1s, all.one()), all.one())) == "cancelled");
+        CHECK(all.cleaned == 5);
+        this_task::uncancel();
+        auto kept = all.one();
+        this_task::cancel();
+        CHECK(co_await how(gather(settled, timeout(1s, kept))) == "cancelled");
+        CHECK(kept.cancelled());
+        this_task::uncancel();
+    };
+    run(body(), simulated());
+}
+
+TEST_CASE("ASC-11: as_completed with a limit, left early: also handles that had no turn are cancelled and joined") {
+    auto const body = []() -> task<> {
+        sleepers all;
+        auto leaves = [](auto&) -> task<> { co_await sleep(1ms); };
+        co_await as_completed(all.some(5), leaves, {.limit = 2});
+        CHECK(all.cleaned == 5);
+        auto throws = [](auto& s) -> task<> {
+            (void)co_await timeout(1ms, s.next());
+            throw oops("body");
+        };
+        CHECK(co_await how(as_completed(all.some(3), throws, {.limit = 1})) == "timeout");
+        CHECK(all.cleaned == 8);
+        co_await as_completed(all.some(3), leaves);
+        CHECK(all.cleaned == 11);
+
+        auto kept = all.some(3);
+        co_await sleep(1ms);
+        co_await as_completed(kept, leaves, {.limit = 2});
+        CHECK(kept[0].cancelled());
+        CHECK_FALSE(kept[2].done());
+        kept[2].cancel();
+        co_await wait_for(kept[2]);
+    };
+    run(body(), simulated());
+}
+
+TEST_CASE("BEY-14: first_success with a stagger: handles that had no turn are cancelled and joined") {
+    auto const body = []() -> task<> {
+        sleepers all;
+        auto handles = all.some(3);
+        handles.insert(handles.begin(), spawn(after(5ms, 7)));
+        auto const won = co_await first_success(std::move(handles), {.stagger = 50ms});
+        CHECK(won.index == 0);
+        CHECK(won.value == 7);
+        CHECK(won.errors.size() == 1);
+        CHECK(all.cleaned == 3);
+
+        // Nothing begins while a request is pending, but what runs is not left alone.
+        auto pending = all.some(2);
+        pending.push_back(spawn(after(0ms, 1)));
+        co_await wait_for(pending.back());
+        this_task::cancel();
+        CHECK(co_await how(first_success(std::move(pending))) == "cancelled");
+        CHECK(this_task::uncancel() == 0);
+        CHECK(all.cleaned == 5);
+
+        auto kept = all.some(2);
+        kept.insert(kept.begin(), spawn(after(5ms, 7)));
+        CHECK((co_await first_success(kept, {.stagger = 50ms})).index == 0);
+        CHECK_FALSE(kept[1].done());
+        for (auto& each : kept) {
+            each.cancel();
+            co_await wait_for(each);
+        }
+    };
+    run(body(), simulated());
+}
+
+}  // namespace
