@@ -261,6 +261,10 @@ TEST_CASE("a connection that is idle for too long is given up, one that talks is
 }
 
 TEST_CASE("without descriptors the server says so once, pauses, and goes on when there are some") {
+#if defined(MAGPIE_TESTS_ASAN)
+    MESSAGE("not tried: the sanitizer for undefined behaviour needs descriptors to look at an object's type");
+    return;
+#endif
     on_each_backend(1, [](config c) {
         event_log log;
         c.hooks.on_unhandled = log.listener();
