@@ -74,9 +74,10 @@ TEST_CASE("ASC-13: a consumer leaves while children publish, on several workers:
                 h.cancel();
             }
             h.blocking_wait();
+            CHECK(of.alive == 0);
+            CHECK((i % 4 == 0 || h.result().has_value()));
         }
     }
-    CHECK(of.alive == 0);
 }
 
 TEST_CASE("ASC-13: a child inherits the task_locals of who starts it, while the awaiting task sets its own") {

@@ -326,9 +326,10 @@ TEST_CASE("on several workers: every result exactly once, whoever leaves when") 
                 h.cancel();
             }
             h.blocking_wait();
-            if (i % 5 != 0) {
+            if (!h.cancelled()) {  // also where the request came too late
                 CHECK(received == std::min<std::size_t>(wanted, 100));
             }
+            CHECK((i % 5 == 0 || h.result().has_value()));
             REQUIRE(of.alive == 0);
         }
         CHECK(shared.available() == 5);

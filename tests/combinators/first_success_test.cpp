@@ -273,6 +273,8 @@ TEST_CASE("a loser's error is suppressed; BEY-14: a request races the winner on 
         }
         h.cancel();
         h.blocking_wait();
+        CHECK(h.cancelled() != h.result().has_value());
+        CHECK(of.alive == (h.cancelled() ? 0 : 1));  // the losers' values are gone
     }
     CHECK(of.alive == 0);
 }

@@ -268,7 +268,13 @@ TEST_CASE("a request races the winner: a value or cancelled, never both, never h
         }
         h.cancel();
         h.blocking_wait();
-        CHECK((h.cancelled() || h.result().has_value()));
+        CHECK(h.cancelled() != h.result().has_value());
+        if (h.result().has_value()) {
+            CHECK(of.alive >= 1);  // what won is there, and is one of the two that can win
+            CHECK(h.result().value().index < 2);
+        } else {
+            CHECK(of.alive == 0);
+        }
     }
     CHECK(of.alive == 0);
 }
