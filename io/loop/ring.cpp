@@ -52,6 +52,8 @@ ring::ring(unsigned entries, unsigned cq_entries, bool sqpoll) : sqpoll_(sqpoll)
         io_uring_queue_exit(&ring_);
         throw std::system_error(ENOSYS, std::system_category(), "io_uring before Linux 5.11");
     }
+    // The memory may have been another ring's, of another thread: mapped and unmapped without TSan seeing it.
+    tsan_acquire(ring_.sq.ring_ptr);
     // Entry i is always in slot i, so this index array never changes again.
     for (unsigned i = 0; i < ring_.sq.ring_entries; ++i) {
         ring_.sq.array[i] = i;
@@ -60,6 +62,7 @@ ring::ring(unsigned entries, unsigned cq_entries, bool sqpoll) : sqpoll_(sqpoll)
 }
 
 ring::~ring() {
+    tsan_release(ring_.sq.ring_ptr);
     io_uring_queue_exit(&ring_);
 }
 
