@@ -116,7 +116,10 @@ TEST_CASE("ASC-13: a consumer that still waits when the body leaves is woken wit
         std::vector<join_handle<bool>> consumers;
         auto const work = [](int i) -> task<int> { return after(i == 0 ? duration(1ms) : duration(1h), i); };
         co_await as_completed(std::views::iota(0, 3) | std::views::transform(work), [&](auto& s) -> task<> {
-            auto const takes = [](auto& stream) -> task<bool> { co_return (co_await stream.next()).has_value(); };
+            auto const takes = [](auto& stream) -> task<bool> {
+                auto const item = co_await stream.next();
+                co_return item.has_value();
+            };
             for (int i = 0; i < 3; ++i) {
                 consumers.push_back(spawn(takes(s)));
             }
