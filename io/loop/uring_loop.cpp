@@ -219,7 +219,7 @@ void uring_loop::poll() {
 
 void uring_loop::park(time_point deadline) {
     parking_.store(true, mo_relaxed);
-    full_fence();  // pairs with the one in reap(): one of the two sees the other
+    full_fence();  // pairs with the one in reap_all(): one of the two sees the other
     bool const alone = !reaping_.load(mo_acquire);  // pairs with the release in reap_all(): the head as that left it
     take_in_messages();
     start_queued();
