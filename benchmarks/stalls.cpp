@@ -1,8 +1,10 @@
 // How long do others wait while one request in a thousand burns 20 ms of CPU? An echo server with two loops, 60
 // connections of light requests and 4 of those that burn, at a steady rate; the latency of the light ones, each from the
-// moment at which it was meant to be sent. With rescue and without; without burning, for comparison.
+// moment at which it was meant to be sent. With rescue and without; without burning, for comparison; with workers bound
+// to CPUs, so that the one that is free does not have to share the CPU of the one that burns.
 //
-// The server is a process of its own, the client one thread over epoll.
+// The server is a process of its own, the client one thread over epoll, in real-time scheduling where that is allowed:
+// when the kernel lets the client wait for a CPU, that is not the server's latency.
 
 #include "support/counters.hpp"
 
@@ -24,6 +26,7 @@
 
 #include <arpa/inet.h>
 #include <netinet/tcp.h>
+#include <sched.h>
 #include <signal.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
@@ -186,15 +189,37 @@ private:
     std::vector<double> latencies_;
 };
 
-void measure(benchmark::State& state, bool rescue, bool burns) {
-    config c;
+class real_time {
+public:
+    real_time() {
+        sched_param const lowest{.sched_priority = 1};
+        allowed_ = ::sched_setscheduler(0, SCHED_FIFO, &lowest) == 0;
+    }
+    real_time(real_time const&) = delete;
+    real_time& operator=(real_time const&) = delete;
+    ~real_time() {
+        if (allowed_) {
+            sched_param const none{};
+            ::sched_setscheduler(0, SCHED_OTHER, &none);
+        }
+    }
+    bool allowed() const { return allowed_; }
+
+private:
+    bool allowed_ = false;
+};
+
+void measure(benchmark::State& state, config c, bool burns) {
     c.workers = 2;
-    c.rescue = rescue;
     c.hooks.on_stall = [](event_info const&) {};
     server const with(c);
     std::vector<double> latencies;
     for (auto _ : state) {
         client from(with.port);
+        real_time const first;
+        if (!first.allowed()) {
+            state.SetLabel("client without real-time scheduling");
+        }
         auto const some = from.run(static_cast<double>(state.range(0)), burns);
         latencies.insert(latencies.end(), some.begin(), some.end());
     }
@@ -205,13 +230,20 @@ void measure(benchmark::State& state, bool rescue, bool burns) {
 }
 
 void nobody_burns(benchmark::State& state) {
-    measure(state, true, false);
+    measure(state, {}, false);
 }
 void one_burns(benchmark::State& state) {
-    measure(state, true, true);
+    measure(state, {}, true);
+}
+void one_burns_on_bound_workers(benchmark::State& state) {
+    config c;
+    c.pin = true;
+    measure(state, c, true);
 }
 void one_burns_without_rescue(benchmark::State& state) {
-    measure(state, false, true);
+    config c;
+    c.rescue = false;
+    measure(state, c, true);
 }
 
 void setting(benchmark::internal::Benchmark* what) {
@@ -219,6 +251,7 @@ void setting(benchmark::internal::Benchmark* what) {
 }
 BENCHMARK(nobody_burns)->Apply(setting);
 BENCHMARK(one_burns)->Apply(setting);
+BENCHMARK(one_burns_on_bound_workers)->Apply(setting);
 BENCHMARK(one_burns_without_rescue)->Apply(setting);
 
 }  // namespace

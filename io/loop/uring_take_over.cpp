@@ -36,7 +36,7 @@ std::size_t uring_loop::take_over() noexcept {
 // nobody waits for.
 void uring_loop::kick_owner() noexcept {
     using namespace std::chrono_literals;
-    constexpr duration at_most_every = 500us;
+    constexpr duration at_most_every = 100us;
     constexpr duration worth_waiting = 50us;
     auto const now = std::chrono::steady_clock::now();
     std::int64_t const count = now.time_since_epoch().count();

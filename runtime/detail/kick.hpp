@@ -10,7 +10,8 @@ namespace magpie::detail {
 // That an interrupt's return runs held-back work is true of Linux on x86-64 and long-standing, but no contract of
 // io_uring's. Where it fails, or a filter refuses the call, the timer tick does the same a few milliseconds later.
 
-// False: the kernel, or a filter, refuses it. The first call registers the process, which takes a system call.
+// False: the kernel, or a filter, refuses it. The first call registers the process, which takes a
+// system call, and 10 ms or more if the process has several threads (the kernel waits for a grace period of RCU).
 bool can_kick() noexcept;
 
 // Any thread. Costs an interrupt on each CPU that runs this process: only for a thread that has been stuck for long.

@@ -9,8 +9,12 @@
 #include <fmt/format.h>
 
 #include <pthread.h>
+#include <sched.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
 #include <algorithm>
+#include <cstdint>
 #include <new>
 
 namespace magpie::detail {
@@ -19,12 +23,33 @@ namespace {
 
 using namespace std::chrono_literals;
 
-constexpr unsigned idle_looks = 5;            // while nobody is awake, before the monitor sleeps for good
-constexpr duration idle_period = 10ms;        // between those
+constexpr duration idle_period = 10ms;        // between looks while nobody does anything, at the end
+constexpr duration drowsy_after = 50ms;       // of that, before the monitor sleeps for good
 constexpr duration longest_period = 5ms;      // between looks at workers that are awake
+constexpr duration soonest_look = 100us;      // of a worker that watches over others
 constexpr duration lend_after = 10ms;         // the least stall of all for which a spare worker is lent
 constexpr duration told_while_it_lasts = 1s;  // a stall as long as this is told before its end
 constexpr duration worth_a_line = 100ms;      // without a hook, shorter stalls are only counted
+constexpr duration slice = 100us;             // of a CPU, for the monitor's thread
+
+// The monitor must not wait for a slice of the very thread that it is to find out about. With a short slice of its own it
+// takes the CPU as soon as it wakes: sched_setattr(2), SCHED_OTHER, since Linux 6.12; older kernels ignore it.
+void ask_for_short_slice() noexcept {
+    struct {  // struct sched_attr: not in glibc's headers
+        std::uint32_t size;
+        std::uint32_t policy;
+        std::uint64_t flags;
+        std::int32_t nice;
+        std::uint32_t priority;
+        std::uint64_t runtime;
+        std::uint64_t deadline;
+        std::uint64_t period;
+    } attributes{};
+    if (::syscall(SYS_sched_getattr, 0, &attributes, sizeof attributes, 0U) == 0 && attributes.policy == SCHED_OTHER) {
+        attributes.runtime = static_cast<std::uint64_t>(slice.count());
+        (void)::syscall(SYS_sched_setattr, 0, &attributes, 0U);
+    }
+}
 
 }  // namespace
 
@@ -66,28 +91,44 @@ void stall_monitor::woke_up() noexcept {
     wake_.notify_one();
 }
 
+bool stall_monitor::try_watch() noexcept {
+    return anybody_stuck() && !watched_.exchange(true, mo_relaxed);
+}
+
+// Soon, while there is something to find; then ever later, by an eighth of the time that has passed in vain. The worker
+// has nothing else to do, but each look is a wake-up.
+duration stall_monitor::next_look(time_point now, time_point last_find) const noexcept {
+    time_point const since = std::max(last_find, time_point(duration(newest_stall_.load(mo_relaxed))));
+    return std::clamp((now - since) / 8, std::min(soonest_look, threshold_), threshold_);
+}
+
 stall_monitor::totals stall_monitor::look() const noexcept {
     return {.stalls = stalls_.load(mo_relaxed), .longest = duration(longest_.load(mo_relaxed))};
 }
 
 void stall_monitor::watch() {
+    ask_for_short_slice();
+    (void)can_kick();  // registers the process: with several threads that takes 10 ms, which no rescue should wait for
     duration const period = std::min(threshold_, longest_period);
+    time_point last_sign = std::chrono::steady_clock::now();
     std::unique_lock lock(mutex_);
     while (!stop_) {
         lock.unlock();
-        bool somebody_awake = true;
+        time_point const now = std::chrono::steady_clock::now();
         try {
-            somebody_awake = look_at_all(std::chrono::steady_clock::now());
+            if (look_at_all(now)) {
+                last_sign = now;
+            }
         } catch (std::bad_alloc const&) {
             // no memory to tell of a stall: the next look tries again
         }
         lock.lock();
-        quiet_looks_ = somebody_awake ? 0 : quiet_looks_ + 1;
-        if (quiet_looks_ >= idle_looks) {
+        if (now - last_sign >= drowsy_after) {
             sleep_until_needed(lock);
-            quiet_looks_ = 0;
+            last_sign = std::chrono::steady_clock::now();
         }
-        wake_.wait_for(lock, somebody_awake ? period : idle_period, [this] { return stop_; });
+        // Ever more rarely while nothing happens: by half of the time for which nothing has.
+        wake_.wait_for(lock, std::clamp((now - last_sign) / 2, period, idle_period), [this] { return stop_; });
     }
 }
 
@@ -101,13 +142,14 @@ void stall_monitor::sleep_until_needed(std::unique_lock<std::mutex>& lock) {
     asleep_.store(false, mo_relaxed);
 }
 
-// True if some worker is awake.
+// True if some worker is awake, or has run something since the last look.
 bool stall_monitor::look_at_all(time_point now) {
+    bool sign_of_life = false;
     bool all_stuck = true;
     bool stranded = false;
     bool ready = !shared_.injected.empty();
     for (unsigned i = 0; i < shared_.size_with_spare(); ++i) {
-        look_at(i, now);
+        sign_of_life = look_at(i, now) || sign_of_life;
         worker const& each = shared_.at(i);
         all_stuck = all_stuck && (i == shared_.size() || (records_[i].stuck && now - records_[i].since >= lend_after));
         stranded = stranded || (records_[i].stuck && each.is_stranded());
@@ -123,7 +165,7 @@ bool stall_monitor::look_at_all(time_point now) {
         shared_.lend();
     }
     worker const* const spare = shared_.spare();
-    return shared_.idle.parked() != shared_.size() || (spare != nullptr && spare->pulse().in_task);
+    return sign_of_life || shared_.idle.parked() != shared_.size() || (spare != nullptr && spare->pulse().in_task);
 }
 
 // An operation that a rescuer submitted for somebody else completes in the rescuer's thread, which may be stuck by now,
@@ -140,16 +182,18 @@ void stall_monitor::kick_if_held_back() noexcept {
     }
 }
 
-void stall_monitor::look_at(unsigned index, time_point now) {
+// True if it has run something since the last look.
+bool stall_monitor::look_at(unsigned index, time_point now) {
     worker::heartbeat const seen = shared_.at(index).pulse();
     record& r = records_[index];
-    if (!seen.in_task || seen.beat != r.beat) {
+    bool const moved = seen.beat != r.beat;
+    if (!seen.in_task || moved) {
         if (r.stuck) {
             end_stall(index, r, now);
         }
         r.beat = seen.beat;
         r.since = now;
-        return;
+        return moved;
     }
     duration const held = now - r.since;
     if (!r.stuck && held >= threshold_) {
@@ -158,6 +202,7 @@ void stall_monitor::look_at(unsigned index, time_point now) {
         r.told = true;
         tell(r, held);
     }
+    return false;
 }
 
 void stall_monitor::begin_stall(unsigned index, record& r) {
@@ -165,8 +210,10 @@ void stall_monitor::begin_stall(unsigned index, record& r) {
     r.told = false;
     r.task = shared_.find_task(shared_.at(index).turn_of());
     stalls_.store(stalls_.load(mo_relaxed) + 1, mo_relaxed);
+    newest_stall_.store((r.since + threshold_).time_since_epoch().count(), mo_relaxed);
     stuck_.fetch_add(1, mo_relaxed);
     shared_.at(index).mark_stuck(r.beat);
+    shared_.wake_one();  // it watches, until the stall is over
 }
 
 void stall_monitor::end_stall(unsigned index, record& r, time_point now) {

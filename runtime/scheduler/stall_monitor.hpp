@@ -9,13 +9,13 @@
 // spare one.
 //
 //   asleep     --a worker has left its sleep-->                 watching    that worker wakes the thread
-//   watching   --nobody was awake for idle_looks looks-->       asleep      costs nothing until somebody is
+//   watching   --nobody did anything for 50 ms-->               asleep      costs nothing until somebody does
 //
 // Falling asleep and waking up is Dekker's pattern: the monitor sets asleep_, fences, and counts the parked workers
 // once more; a worker is taken off the parked, fences, and reads asleep_. One of them sees the other.
 //
 // What is taken over, and how: worker_rescue.cpp. Who may touch what:
-//   records_, looks_           the monitor's thread
+//   records_                   the monitor's thread
 //   worker::stuck_since_       written by the monitor's thread, a hint to everybody else
 //   totals_                    written by the monitor's thread, read by snapshot()
 //
@@ -54,6 +54,11 @@ public:
     bool anybody_stuck() const noexcept { return stuck_.load(mo_relaxed) != 0; }
     // A worker is awake again.
     void woke_up() noexcept;
+    // For a worker that is going to sleep while somebody is stuck: true if it is to be the one that looks again after
+    // next_look(), until stop_watching().
+    bool try_watch() noexcept;
+    void stop_watching() noexcept { watched_.store(false, mo_relaxed); }
+    duration next_look(time_point now, time_point last_find) const noexcept;
 
     // --- Any thread.
 
@@ -76,7 +81,7 @@ private:
     void sleep_until_needed(std::unique_lock<std::mutex>& lock);
     bool look_at_all(time_point now);
     void kick_if_held_back() noexcept;
-    void look_at(unsigned index, time_point now);
+    bool look_at(unsigned index, time_point now);
     void begin_stall(unsigned index, record& r);
     void end_stall(unsigned index, record& r, time_point now);
     void tell(record const& r, duration held) const;
@@ -84,9 +89,10 @@ private:
     scheduler& shared_;
     duration const threshold_;
     std::vector<record> records_;
-    unsigned quiet_looks_ = 0;
 
     atomic<unsigned> stuck_{0};
+    atomic<bool> watched_{false};            // an idle worker looks after those that are stuck
+    atomic<std::int64_t> newest_stall_{0};  // when it was noticed, as a count of nanoseconds
     atomic<bool> asleep_{false};
     atomic<std::uint64_t> stalls_{0};
     atomic<std::int64_t> longest_{0};

@@ -190,6 +190,7 @@ private:
     bool fifo_;
     bool may_steal_;
     bool searching_ = false;
+    time_point last_find_{};     // when it last took something over from a worker that is stuck
     bool spin_pays_ = true;      // the last sleep ended soon: looking a little longer before sleeping is worth it
     std::int32_t budget_;        // resumptions until the next look around
     std::int32_t queue_credit_ = 0;  // of the queues' turn, after a look around: so that forks cannot starve them

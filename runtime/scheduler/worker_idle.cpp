@@ -3,6 +3,7 @@
 #include <magpie/runtime/scheduler/worker.hpp>
 
 #include <magpie/runtime/scheduler/scheduler.hpp>
+#include <magpie/runtime/scheduler/stall_monitor.hpp>
 
 #include <algorithm>
 #include <chrono>
@@ -114,11 +115,17 @@ void worker::sleep(atomic<bool> const& stop) {
         return;
     }
     counters_.parks.add();
+    stall_monitor* const monitor = shared_.monitor();
     auto const before = std::chrono::steady_clock::now();
-    loop_->park(next_deadline());
-    spin_pays_ = std::chrono::steady_clock::now() - before < 2 * shared_.settings().spin;
+    if (monitor != nullptr && monitor->try_watch()) {
+        loop_->park(std::min(next_deadline(), before + monitor->next_look(before, last_find_)));
+        monitor->stop_watching();
+    } else {
+        loop_->park(next_deadline());
+        spin_pays_ = std::chrono::steady_clock::now() - before < 2 * shared_.settings().spin;
+    }
     searching_ = !shared_.idle.unpark_self(index_);
-    if (stall_monitor* const monitor = shared_.monitor()) {
+    if (monitor != nullptr) {
         monitor->woke_up();
     }
     if (searching_) {

@@ -61,6 +61,9 @@ bool worker::rescue_others() noexcept {
             found = take_over(each) || found;
         }
     }
+    if (found) {
+        last_find_ = std::chrono::steady_clock::now();
+    }
     return found;
 }
 

@@ -15,6 +15,8 @@
 
 #include <atomic>
 #include <chrono>
+#include <cstddef>
+#include <cstdint>
 #include <functional>
 #include <mutex>
 #include <source_location>
@@ -100,6 +102,38 @@ TEST_CASE("the children of a gather whose first child computes run on another wo
             rt.block_on(body());
             CHECK(ended == n);
         }
+    }
+}
+
+// The monitor alone would wake nobody: nothing is stranded.
+TEST_CASE("one idle worker, and only one, watches over a worker that is stuck") {
+    for (unsigned const workers : {2U, 4U}) {
+        CAPTURE(workers);
+        runtime rt(threads(workers));
+        auto const sleeps = [&] {
+            std::vector<std::uint64_t> parks;
+            for (worker_metrics const& each : rt.snapshot().workers) {
+                parks.push_back(each.parks);
+            }
+            return parks;
+        };
+        auto const computes = [&]() -> task<> {
+            until([&] { return rt.snapshot().stalls == 1; });
+            auto const before = sleeps();
+            auto const slept = [&](std::uint64_t times) {  // how many workers have, so many times
+                auto const now = sleeps();
+                std::size_t count = 0;
+                for (std::size_t i = 0; i < now.size(); ++i) {
+                    count += now[i] >= before[i] + times ? 1 : 0;
+                }
+                return count;
+            };
+            until([&] { return slept(20) != 0; });
+            CHECK(slept(10) == 1);
+            co_return;
+        };
+        rt.block_on(computes());
+        CHECK(rt.snapshot().totals().rescues == 0);
     }
 }
 
