@@ -18,6 +18,7 @@
 // change, list included, is seen after the next.
 
 #include <magpie/runtime/detail/atomic.hpp>
+#include <magpie/runtime/detail/backoff.hpp>
 
 #include <cstdint>
 
@@ -49,8 +50,8 @@ public:
     // Waits for the lock; returns the state. Held for a few loads and stores; not recursive.
     [[nodiscard]] value_type lock() noexcept {
         value_type seen = word_.load(mo_relaxed) & ~lock_bit;
-        while (!try_change(seen, seen | lock_bit)) {
-            relax();
+        if (!try_change(seen, seen | lock_bit)) [[unlikely]] {
+            lock_contended(seen);
         }
         return seen;
     }
@@ -61,16 +62,12 @@ public:
     }
 
 private:
-    // A holder that runs needs a few hundred cycles; one that was preempted needs the core.
-    [[gnu::noinline]] void relax() noexcept {
-        constexpr int spins_before_yield = 64;
-        for (int i = 0; i < spins_before_yield; ++i) {
-            if ((word_.load(mo_relaxed) & lock_bit) == 0) {
-                return;
-            }
-            cpu_relax();
-        }
-        yield_thread();
+    [[gnu::noinline]] void lock_contended(value_type& seen) noexcept {
+        backoff waiting;
+        do {
+            waiting.wait();
+            seen = word_.load(mo_relaxed);
+        } while ((seen & lock_bit) != 0 || !try_change(seen, seen | lock_bit));
     }
 
     atomic<value_type> word_;

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <magpie/runtime/detail/atomic.hpp>
+#include <magpie/runtime/detail/backoff.hpp>
 
 namespace magpie::detail {
 
@@ -30,21 +31,11 @@ public:
     }
 
 private:
-    // A few hundred cycles are enough for a holder that runs. One that does not was preempted, and on a machine with
-    // few cores spinning on would burn the very time slice it needs.
-    static constexpr int spins_before_yield = 64;
-
     [[gnu::noinline]] void lock_contended() noexcept {
-        for (;;) {
-            for (int i = 0; i < spins_before_yield; ++i) {
-                // Reading first keeps the line shared among the waiters.
-                if (!held_.load(mo_relaxed) && try_lock()) {
-                    return;
-                }
-                cpu_relax();
-            }
-            yield_thread();
-        }
+        backoff waiting;
+        do {
+            waiting.wait();
+        } while (held_.load(mo_relaxed) || !try_lock());
     }
 
     atomic<bool> held_{false};

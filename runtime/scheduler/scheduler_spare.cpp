@@ -91,7 +91,7 @@ work_item* worker::take_as_spare() noexcept {
     if (work_item* const item = take()) {
         return item;
     }
-    work_item* const stolen = steal_from_others();
+    work_item* const stolen = steal_from_others(0);
     if (stolen != nullptr && !run_queue_.empty()) {
         shared_.wake_one();  // no searcher, it moved work past those who looked
     }

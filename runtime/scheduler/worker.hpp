@@ -164,7 +164,8 @@ private:
     unsigned take_forks_of(worker& stuck) noexcept;
     bool shared_any_parked() const noexcept;
     work_item* take_fifo() noexcept;
-    work_item* steal_from_others() noexcept;
+    work_item* steal_from_others(unsigned looks_at_few) noexcept;
+    unsigned lies_still(worker& victim) noexcept;
     void found_work() noexcept;
     bool anything_to_do(atomic<bool> const& stop) noexcept;
     bool others_have_work() const noexcept;
@@ -206,6 +207,11 @@ private:
     ready_fifo ready_;
     std::unique_ptr<driver> loop_;
     fast_rand random_;
+    struct glance {  // of a thief at another's queue
+        std::uint32_t oldest = 0;
+        unsigned same = 0;
+    };
+    std::unique_ptr<glance[]> glances_;  // by worker
     counters counters_;
     atomic<std::size_t> forks_seen_{0};   // how many there were at the last look around: for metrics
     atomic<std::size_t> pinned_seen_{0};

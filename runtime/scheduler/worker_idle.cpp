@@ -14,6 +14,8 @@ namespace {
 
 constexpr int search_passes = 4;      // over all others, before a searcher gives up
 constexpr int relaxes_per_pass = 32;  // about a microsecond
+constexpr std::size_t few = 4;        // items in a queue, which its owner may come to sooner than a thief
+constexpr unsigned patience = 10;     // passes for which few items must lie still
 
 std::int64_t to_count(time_point t) noexcept {
     return std::chrono::duration_cast<duration>(t.time_since_epoch()).count();
@@ -39,7 +41,7 @@ work_item* worker::search() noexcept {
         }
     }
     for (int pass = 0; pass < search_passes; ++pass) {
-        if (work_item* const item = steal_from_others()) {
+        if (work_item* const item = steal_from_others(patience)) {
             return item;
         }
         for (int i = 0; i < relaxes_per_pass; ++i) {
@@ -49,7 +51,9 @@ work_item* worker::search() noexcept {
     return nullptr;
 }
 
-work_item* worker::steal_from_others() noexcept {
+// A few items that their owner takes within microseconds are left to it: tasks that hand something to each other, a mutex
+// say, would only carry it to and fro between two CPUs. Only if they lie still for so many looks are they stolen.
+work_item* worker::steal_from_others(unsigned looks_at_few) noexcept {
     unsigned const others = shared_.size_with_spare();
     unsigned const first = random_.below(others);
     for (unsigned i = 0; i < others; ++i) {
@@ -58,19 +62,30 @@ work_item* worker::steal_from_others() noexcept {
             continue;
         }
         victim.ask_for_forks();
-        if (!victim.has_stealable()) {
+        auto& queue = victim.stealable();
+        std::size_t const waiting = queue.size();
+        if (waiting == 0 || (waiting <= few && lies_still(victim) < looks_at_few)) {
             continue;
         }
         counters_.steals_tried.add();
         work_item* item = nullptr;
         unsigned taken = 0;
-        if (victim.stealable().steal_into(run_queue_.owner(), item, taken) == steal_result::taken) {
+        if (queue.steal_into(run_queue_.owner(), item, taken) == steal_result::taken) {
             counters_.steals_won.add();
             counters_.tasks_stolen.add(taken);
             return item;
         }
     }
     return nullptr;
+}
+
+// For how many looks on end the oldest item of its queue has been the same.
+unsigned worker::lies_still(worker& victim) noexcept {
+    glance& last = glances_[victim.index_];
+    std::uint32_t const oldest = victim.stealable().oldest();
+    last.same = oldest == last.oldest ? last.same + 1 : 0;
+    last.oldest = oldest;
+    return last.same;
 }
 
 // While this worker searched, those who published work woke nobody. So the last searcher looks for what they left.

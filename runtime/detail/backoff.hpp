@@ -1,0 +1,31 @@
+#pragma once
+
+#include <magpie/runtime/detail/atomic.hpp>
+
+namespace magpie::detail {
+
+// How to wait for a lock that is held for a few loads and stores: twice as long each time, up to a microsecond or two,
+// without a look at the lock in between. While one thread waits so, the others go through many short sections with the
+// lock's cache line, and what it guards, at hand; that costs them a tenth of passing it to and fro at each section.
+// A holder that is still not gone was preempted, and on a machine with few cores it may need this one.
+class backoff {
+public:
+    void wait() noexcept {
+        for (unsigned i = 0; i < 1U << round_; ++i) {
+            cpu_relax();
+        }
+        if (round_ < longest) {
+            ++round_;
+        } else if (++long_waits_ % before_yield == 0) {
+            yield_thread();
+        }
+    }
+
+private:
+    static constexpr unsigned longest = 5;  // 32 pauses
+    static constexpr unsigned before_yield = 4;
+    unsigned round_ = 0;
+    unsigned long_waits_ = 0;
+};
+
+}  // namespace magpie::detail
