@@ -118,7 +118,7 @@ void serve_core::begin(task<> connection) {
     try {
         auto* const child = new spawned<void>(std::move(connection));
         child->owner = this;
-        child->retain_handle();
+        child->make_first_handle();
         // The child may end before start() returns; child_ended() then waits until it is in the list.
         std::lock_guard const guard(mutex_);
         start(required_scheduler("serve"), *child, {.name = "connection"});

@@ -186,7 +186,7 @@ spawned<T>& group_core::start_reserved(task<T>&& body, spawn_options const& opti
         auto* const child = new spawned<T>(std::move(body));
         child->owner = this;
         child->parent = &owner_;
-        child->retain_handle();
+        child->make_first_handle();
         if (home_ != nullptr) {
             spawn_options pinned = options;
             pinned.pinned = true;

@@ -46,7 +46,7 @@ template <class T>
 spawned<T>& start_task(scheduler& where, task<T>&& body, spawn_options const& options, task_owner* owner = nullptr) {
     auto* const record = new spawned<T>(std::move(body));
     record->owner = owner;
-    record->retain_handle();
+    record->make_first_handle();
     start(where, *record, options);
     return *record;
 }

@@ -2,12 +2,14 @@
 
 // The control block of a spawned task: what its handles, its group and the runtime share.
 //
-//   references   one for the runtime while the task lives, one for each handle; the last one to go frees the block.
+//   counts       references, one for the runtime while the task lives and one for each handle, and in the same word the
+//                handles alone; the last reference to go frees the block.
 //   ended        set once, under the lock, when the outcome is stored; then everybody who watched is told.
 //   watchers     waiters in other tasks' frames, linked under the lock. One that is unlinked before the end is never
 //                told; the end tells each linked one exactly once, under the lock, so that it cannot die meanwhile.
 //   looked_at    somebody has taken responsibility for the error: awaited it, read it, or is a group. If nobody has
-//                when the task has ended and the last handle is gone, the error is reported, once.
+//                when the task has ended and the last handle is gone, the error is reported, once: by the end if it
+//                finds no handle, else with the last reference.
 
 #include <magpie/runtime/detail/atomic.hpp>
 #include <magpie/runtime/detail/intrusive_list.hpp>
@@ -60,13 +62,16 @@ protected:
 
 class spawned_base : public task_context {
 public:
-    void retain() noexcept { references_.fetch_add(1, mo_relaxed); }
-    void release() noexcept;
-    // A handle goes: as release(), and the error is reported if nobody can look at it any more.
-    void release_handle() noexcept;
-    void retain_handle() noexcept;
+    void retain() noexcept { counts_.fetch_add(one_reference, mo_relaxed); }
+    void release() noexcept { drop(one_reference); }
+    void retain_handle() noexcept { counts_.fetch_add(one_handle + one_reference, mo_relaxed); }
+    void release_handle() noexcept { drop(one_handle + one_reference); }
+    // As retain_handle(), by whoever has just made the block: nobody else knows it yet.
+    void make_first_handle() noexcept { counts_.store(one_handle + 2 * one_reference, mo_relaxed); }
     // A hint, unless nobody else can copy a handle.
-    std::uint32_t handle_count() const noexcept { return handles_.load(mo_relaxed); }
+    std::uint32_t handle_count() const noexcept {
+        return static_cast<std::uint32_t>(counts_.load(mo_acquire) >> 32);  // pairs with drop(): who has gone had looked
+    }
 
     bool ended() const noexcept { return ended_.load(mo_acquire); }  // pairs with the release in end()
     virtual bool ended_cancelled() const noexcept = 0;
@@ -112,13 +117,16 @@ protected:
     void end() noexcept;
 
 private:
+    static constexpr std::uint64_t one_reference = 1;
+    static constexpr std::uint64_t one_handle = std::uint64_t{1} << 32;
+
+    void drop(std::uint64_t what) noexcept;
     void report_if_unseen() noexcept;
 
     // Frees the block: the last reference is gone.
     virtual void destroy() noexcept = 0;
 
-    atomic<std::uint32_t> references_{1};  // the runtime's
-    atomic<std::uint32_t> handles_{0};
+    atomic<std::uint64_t> counts_{one_reference};  // the runtime's
     spin_lock lock_;
     atomic<bool> ended_{false};
     atomic<bool> looked_at_{false};

@@ -36,24 +36,12 @@ bool is_cancellation(std::exception_ptr const& error) noexcept {
 #endif
 }
 
-void spawned_base::release() noexcept {
-    // acq_rel: pairs with the other releases; the last one sees everything the others did to the block.
-    if (references_.fetch_sub(1, mo_acq_rel) == 1) {
+void spawned_base::drop(std::uint64_t what) noexcept {
+    // acq_rel: pairs with the other drops; the last one sees everything the others did to the block.
+    if (counts_.fetch_sub(what, mo_acq_rel) == what) {
+        report_if_unseen();
         destroy();
     }
-}
-
-void spawned_base::retain_handle() noexcept {
-    handles_.fetch_add(1, mo_relaxed);
-    retain();
-}
-
-void spawned_base::release_handle() noexcept {
-    // acq_rel on the handle count, and seq_cst order with `ended_`: either this sees the end, or end() sees no handle.
-    if (handles_.fetch_sub(1, mo_seq_cst) == 1 && ended_.load(mo_seq_cst)) {
-        report_if_unseen();
-    }
-    release();
 }
 
 bool spawned_base::watch(watcher& by) noexcept {
@@ -111,7 +99,7 @@ void spawned_base::end() noexcept {
     scheduler& shared = home->shared();
     {
         std::lock_guard const lock(lock_);
-        ended_.store(true, mo_seq_cst);  // release: pairs with the acquire in ended(); seq_cst: see release_handle()
+        ended_.store(true, mo_release);  // pairs with the acquire in ended()
         while (watcher* const each = watchers_.pop_front()) {
             each->task_ended(*this);
         }
@@ -121,8 +109,8 @@ void spawned_base::end() noexcept {
     }
     if (owner != nullptr) {
         owner->child_ended(*this);
-    } else if (handles_.load(mo_seq_cst) == 0) {
-        report_if_unseen();
+    } else if (handle_count() == 0) {
+        report_if_unseen();  // while the runtime is there for sure: its hook is to be told
     }
     shared.dismiss(*this);
     release();
