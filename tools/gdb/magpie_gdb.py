@@ -813,9 +813,10 @@ class Runtime:
                 continue
             seen.add(at)
             before = len(found)
-            self.records_in(task, at - 64, WINDOW, found)
+            begin = at - 64 if self.memory.page((at - 64) // Memory.PAGE) else at
+            self.records_in(task, begin, WINDOW, found)
             if len(found) > before:  # they may lie one behind the other, or be linked
-                windows += self.pointers_in(at - 64, WINDOW) + [at + WINDOW - 128]
+                windows += self.pointers_in(begin, WINDOW) + [begin + WINDOW]
         return [found[each] for each in sorted(found)]
 
     def pointers_in(self, address, size):
@@ -869,10 +870,13 @@ class Waits:
                     task.awaits = what(runtime, task, waiter + types[name], types)
                 except (Unreadable, gdb.error):
                     task.awaits = "<unreadable>"
+                except NoInformation:
+                    break
                 return
         if types:
             own = next(iter(types))
-            task.awaits = without_templates(self.program.symbols.demangle("_Z" + own)).replace(NS, "").removesuffix("_awaiter")
+            name = without_templates(self.program.symbols.demangle("_Z" + own)).replace(NS, "")
+            task.awaits = re.sub(r"_(awaiter|waiter|core)\b|magpie::(io::)?", "", name)
 
     def of(self, class_name, member):
         return self.layout.of(class_name, member)
@@ -1012,15 +1016,14 @@ class Program:
         """The map from serial numbers to schedulers: a red-black tree of the C++ library's."""
         memory = self.memory
         try:
-            variable = gdb.parse_and_eval("_ZZN6magpie6detail15live_schedulers3allEvE3one")
+            variable = gdb.parse_and_eval("&_ZZN6magpie6detail15live_schedulers3allEvE3one")
         except gdb.error:
             raise NoInformation("no runtime of magpie in this program: it is not linked with magpie, never made a runtime, "
                                 "or has no symbols (was it stripped?)") from None
         try:
-            if variable.type.code == gdb.TYPE_CODE_REF:
-                tree = int(variable.referenced_value().address)
-            else:  # without debug information: what a reference is in memory
-                tree = memory.u64(int(variable.address))
+            tree = int(variable)
+            if variable.type.target().strip_typedefs().code != gdb.TYPE_CODE_STRUCT:
+                tree = memory.u64(tree)  # no debug information about it: a reference is an address in memory
             if not tree:
                 return []
             found, stack = [], [memory.u64(tree + 16)]
