@@ -14,10 +14,11 @@ import tempfile
 import time
 
 PATIENCE = 300  # seconds; nothing is expected to take long
-ATTEMPTS = 5    # the program may not have come to rest yet
+ATTEMPTS = 3    # the program may not have come to rest yet
 
 
 def gdb(*commands, target):
+    """What gdb says to the commands."""
     arguments = ["gdb", "-q", "-nx", "--batch", "-ex", "set width 0", "-ex", "set debuginfod enabled off", *target]
     for each in commands:
         arguments += ["-ex", each]
@@ -76,26 +77,39 @@ def check(output, wanted, problems):
             problems.append(what)
 
 
-def look(target, at, script, extra=()):
-    """All commands in one run of gdb; what is wrong with what they say."""
-    output = gdb(f"source {script}", *extra, "echo <tree>\\n", "magpie tasks --limit 0", "echo <group>\\n", "magpie tasks --group",
-                 "echo <pattern>\\n", "magpie tasks --limit 2 waits_for_event", "echo <one>\\n", "magpie task reading",
-                 "echo <workers>\\n", "magpie workers", "echo <wrong>\\n", "magpie task nobody", "echo <end>\\n", target=target)
+LOOKS = ["echo <tree>\\n", "magpie tasks --limit 0", "echo <group>\\n", "magpie tasks --group", "echo <pattern>\\n",
+         "magpie tasks --limit 2 waits_for_event", "echo <one>\\n", "magpie task reading", "echo <workers>\\n",
+         "magpie workers", "echo <wrong>\\n", "magpie task nobody", "echo <end>\\n"]
+
+# Frames and records that hold nonsense: an awaiter that is nowhere, a record that names another, an object without a type.
+DAMAGE = r"""python
+import re
+said = "".join(gdb.execute("magpie task " + each, to_string=True) for each in ("gathering", "selecting", "acquiring"))
+frame = re.findall(r"#1 +(0x[0-9a-f]+) in ", said)[0]
+context = re.findall(r"task_context\*\) (0x[0-9a-f]+)", said)[1]
+waiter = re.findall(r"waiter\*\) (0x[0-9a-f]+)", said)[2]
+for each in (f"({frame} + 16) = 0x10", f"({context} + 16) = 0x123458", f"{waiter} = 0x7"):
+    gdb.execute("set var {unsigned long}" + each)
+for each in ("tasks --limit 0", "tasks --group", "task gathering", "workers"):
+    gdb.execute("magpie " + each)
+end
+echo <damage end>\n
+"""
+
+
+def look(output, at):
+    """What is wrong with what the LOOKS say."""
     problems = []
     tree = part(output, "<tree>\n", "<group>")
     check(tree, expected(at), problems)
-    for line in tree.splitlines():
-        if "300 of 300" in line:
-            problems.append(line)
     if len(re.findall(rf"sleeps +waiting_program\.cpp:{at['sleeps']}\b", tree)) != 300 + 1 + 1 + 1 + 7 + 1:
         problems.append("not every child of the large gather, or one twice")
-    grouped = part(output, "<group>\n", "<pattern>")
-    check(grouped, {
+    check(part(output, "<group>\n", "<pattern>"), {
         "250 that are alike": r"250 tasks \(\d+, \d+, \d+, \.\.\.\) - waits for event - spawned at .*\nwaits_for_event",
         "300 children that are alike": rf"3\d\d tasks - waits for sleep\nsleeps waiting_program\.cpp:{at['sleeps']}"}, problems)
     check(part(output, "<pattern>\n", "<one>"), {"limited": r"\.\.\. \d+ more; `--limit 0` shows all"}, problems)
     check(part(output, "<one>\n", "<workers>"), {
-        "one task": rf'task \d+ "reading" of runtime 1\n(.|\n)*0x[0-9a-f]+ in reads +waiting_program\.cpp:{at["reads"]}\b'}, problems)
+        "one task": rf'task \d+ "reading" of runtime 1\n(.|\n)*0x[0-9a-f]+ in .*reads +waiting_program\.cpp:{at["reads"]}\b'}, problems)
     check(part(output, "<workers>\n", "<wrong>"), {
         "workers": r"worker 0, thread \d+ \(LWP \d+\): (.|\n)*worker 1, thread \d+ \(LWP \d+\): ",
         "who spins": r'runs task \d+ "spinner".*1 pinned'}, problems)
@@ -103,28 +117,16 @@ def look(target, at, script, extra=()):
         problems.append("a task that is not there")
     if "Traceback" in output or "Python Exception" in output:
         problems.append("an exception in the script")
-    return problems, output
+    return problems
 
 
-def damage(process, script):
-    """Frames and records that hold nonsense are shown as such, and the others as before."""
-    detail = gdb(f"source {script}", "magpie task gathering", "magpie task selecting", "magpie task acquiring", target=process)
-    frames = re.findall(r"#1 +(0x[0-9a-f]+) in ", detail)
-    contexts = re.findall(r"task_context\*\) (0x[0-9a-f]+)", detail)
-    waiters = re.findall(r"waiter\*\) (0x[0-9a-f]+)", detail)
-    if not frames or len(contexts) != 3 or len(waiters) != 3:
-        return ["no addresses to damage"], detail
-    output = gdb(f"source {script}",
-                 f"set {{unsigned long}}({frames[0]} + 16) = 0x10",       # a frame whose awaiter is nowhere
-                 f"set {{unsigned long}}({contexts[1]} + 16) = 0x123458",  # a record that names another
-                 f"set {{unsigned long}}({waiters[2]}) = 0x7",             # an object without a type
-                 "magpie tasks --limit 0", "magpie tasks --group", "magpie task gathering", "magpie workers", target=process)
-    problems = [] if output.count("<unreadable>") >= 2 else ["damage is not told"]
-    if "Traceback" in output or "Python Exception" in output:
-        problems.append("an exception in the script")
-    if not re.search(r'task \d+ "reading" - waits for io', output):
-        problems.append("the others are not shown")
-    return problems, output
+def damaged(output):
+    """The same after DAMAGE: that is told, and the others are as before."""
+    said = part(output, "<end>\n", "<damage end>")
+    problems = [] if said.count("<unreadable>") >= 2 else ["damage is not told"]
+    if not re.search(r'task \d+ "reading" - waits for io', said):
+        problems.append("after damage the others are not shown")
+    return problems
 
 
 def main():
@@ -143,21 +145,23 @@ def main():
             tempfile.TemporaryDirectory() as folder:
         try:
             process.stdout.readline()
-            live, core = ["-p", str(process.pid)], os.path.join(folder, "core")
-            for attempt in range(ATTEMPTS):
-                problems, output = look(live, at, script, extra=[f"gcore {core}"])
+            core, damage = os.path.join(folder, "core"), os.path.join(folder, "damage.gdb")
+            pathlib.Path(damage).write_text(DAMAGE, encoding="utf-8")
+            for _ in range(ATTEMPTS):
+                output = gdb(f"source {script}", *LOOKS, target=["-p", str(process.pid)])
                 if "Operation not permitted" in output or "ptrace: " in output:
                     print("gdb may not attach to a process here")
                     return 77
+                problems = look(output, at)
                 if not problems:
                     break
                 time.sleep(1)
             if not problems:
-                problems, output = look([program, core], at, script)
-                problems = [f"core file: {each}" for each in problems]
+                output = gdb(f"gcore {core}", f"source {script}", "echo <end>\\n", f"source {damage}", target=["-p", str(process.pid)])
+                problems = damaged(output)
             if not problems:
-                problems, output = damage(live, script)
-                problems = [f"damaged: {each}" for each in problems]
+                output = gdb(f"source {script}", *LOOKS, target=[program, core])
+                problems = [f"core file: {each}" for each in look(output, at)]
         finally:
             process.kill()
     if problems:

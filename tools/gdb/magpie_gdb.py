@@ -18,7 +18,6 @@ is shown as <unreadable>, and the rest is shown all the same.
 """
 
 import argparse
-import locale
 import os
 import re
 import shlex
@@ -35,10 +34,9 @@ UNKNOWN_FRAME_SIZE = 1024
 WINDOW = 1024            # how far behind a pointer a child's record is looked for
 WAITER_MASK = ((1 << 48) - 1) & ~15
 
-try:
-    "├".encode(locale.getpreferredencoding())
+if "UTF-8" in gdb.execute("show host-charset", to_string=True):
     BRANCH, LAST, BAR, DOT = "├─ ", "└─ ", "│  ", " · "
-except (UnicodeError, LookupError):
+else:
     BRANCH, LAST, BAR, DOT = "|- ", "`- ", "|  ", " - "
 
 
@@ -206,8 +204,8 @@ def without_templates(name):
         i += 1
     text = "".join(out)
     text = re.sub(r"\s*\bconst\b\s*$", "", text).strip()
-    text = text.rsplit(" ", 1)[-1] if " " in text and "{" not in text else text  # a template's result type
-    return text.replace("{anonymous}::", "").replace("{lambda#", "{lambda #")
+    text = text.replace("{anonymous}::", "").rsplit(" ", 1)[-1]  # a template's name begins with its result type
+    return text.replace("{lambda#", "{lambda #")
 
 
 class Symbols:
@@ -386,7 +384,7 @@ class Coroutine:
                         stores.setdefault(offset, []).append((constants[name], size, address))
                 continue
             load = re.search(r"(-?0x[0-9a-f]+)\(%(?!rsp|rbp|rip)\w+\)", operands)
-            if load:
+            if load and re.match(r"(movz|cmp|test|mov)[bw]", mnemonic):
                 loads.append((address, int(load.group(1), 16)))
             name, _ = self.register(parts[-1])
             constant = re.match(r"\$(0x[0-9a-f]+),%\w+$", operands)
@@ -400,7 +398,7 @@ class Coroutine:
                 constants.pop(name, None)
         self.index_at = self.index_from_type()
         if self.index_at is None:
-            self.index_at = next((each for _, each in loads if each >= 32 and each in stores), None)
+            self.index_at = next((each for _, each in loads if any(value != 0 for value, *_ in stores.get(each, []))), None)
         dispatch = next((gdb.find_pc_line(each).line for each, offset in loads if offset == self.index_at), 0)
         for value, size, address in stores.get(self.index_at, []):
             self.index_size = size
@@ -808,15 +806,14 @@ class Runtime:
             self.records_in(task, task.waiter, 256, found)
         seen = set()
         while windows:
-            at = windows.pop() & ~7
-            if at in seen or at + 8 in seen:
-                continue
-            seen.add(at)
-            before = len(found)
-            begin = at - 64 if self.memory.page((at - 64) // Memory.PAGE) else at
-            self.records_in(task, begin, WINDOW, found)
-            if len(found) > before:  # they may lie one behind the other, or be linked
-                windows += self.pointers_in(begin, WINDOW) + [begin + WINDOW]
+            at = windows.pop()
+            begin = (at - 64) & ~(WINDOW // 2 - 1)
+            if not self.memory.page(begin // Memory.PAGE):
+                begin = at & ~(WINDOW // 2 - 1)
+            if begin not in seen:
+                seen.add(begin)
+                if self.records_in(task, begin, WINDOW, found):  # they may lie one behind the other, or be linked
+                    windows += self.pointers_in(begin, WINDOW) + [begin + WINDOW + 64]
         return [found[each] for each in sorted(found)]
 
     def pointers_in(self, address, size):
@@ -824,15 +821,17 @@ class Runtime:
                 and self.memory.page(each // Memory.PAGE)]
 
     def records_in(self, task, address, size, found):
-        """A record's context is its own address, and its parent the task."""
+        """A record's context is its own address, and its parent the task. How many there are, known ones too."""
         words = self.memory.words(address, size + 128)
-        own, parent = self.item["context"] // 8, self.parent_at // 8
+        own, parent, count = self.item["context"] // 8, self.parent_at // 8, 0
         for i in range(len(words) - parent):
             at = address + 8 * i
-            if words[i + own] == at and words[i + parent] == task.context and at not in found and at not in self.tasks:
-                child = self.attempt(lambda at=at: self.read_context(at), None)
+            if words[i + own] == at and words[i + parent] == task.context and at not in self.tasks:
+                count += 1
+                child = None if at in found else self.attempt(lambda at=at: self.read_context(at), None)
                 if child is not None and child.root and not child.word >> 63 and self.program.is_frame_at(child.root):
                     found[at] = child
+        return count
 
 
 class Waits:
