@@ -44,7 +44,8 @@ def part(text, begin, end="\n"):
 def expected(at):
     """Regular expressions for `magpie tasks`; every line of the tree loses its bars."""
     def frame(name):
-        return rf"{name} +waiting_program\.cpp:{at[name]}\b"
+        near = "|".join(str(at[name] + each) for each in range(-3, 4))
+        return rf"{name} +waiting_program\.cpp:(?:{at[name]}\b|(?:{near}) \(or near\)).*"
     def task(name, wait, *frames):
         return rf'task \d+ "{name}" - {wait}.* - spawned at waiting_program\.cpp:\d+.*' + "".join(rf"\n{frame(each)}" for each in frames)
     sleeps, event = "\n" + frame("sleeps"), "\n" + frame("waits_for_event")

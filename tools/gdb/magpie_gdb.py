@@ -452,7 +452,8 @@ class Coroutine:
             try:
                 index = int.from_bytes(memory.read(frame + self.index_at, self.index_size), "little")
                 if index in self.suspensions:
-                    return self.suspensions[index][0]
+                    line, certain = self.suspensions[index]
+                    return line if certain else f"{line} (or near)"
             except Unreadable:
                 return "<unreadable>"
         return f"{self.file}:{self.declared} (the function)" if self.file else ""
