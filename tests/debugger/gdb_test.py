@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 """gdb_test.py PROGRAM SOURCE SCRIPT
 
-tools/gdb/magpie_gdb.py on a process and on its core file: every task of waiting_program.cpp is shown where it waits, and
-damaged memory is survived. 77, skipped: there is no gdb with Python, or it may not attach to a process.
+tools/gdb/magpie_gdb.py on a process and on its core file: every task of waiting_program.cpp is shown where it waits,
+and damaged memory is survived. 77, skipped: there is no gdb with Python, or it may not attach to a process.
 """
 
 import os
@@ -47,7 +47,8 @@ def expected(at):
         near = "|".join(str(at[name] + each) for each in range(-3, 4))
         return rf"{name} +waiting_program\.cpp:(?:{at[name]}\b|(?:{near}) \(or near\)).*"
     def task(name, wait, *frames):
-        return rf'task \d+ "{name}" - {wait}.* - spawned at waiting_program\.cpp:\d+.*' + "".join(rf"\n{frame(each)}" for each in frames)
+        below = "".join(rf"\n{frame(each)}" for each in frames)
+        return rf'task \d+ "{name}" - {wait}.* - spawned at waiting_program\.cpp:\d+.*' + below
     sleeps, event = "\n" + frame("sleeps"), "\n" + frame("waits_for_event")
     return {
         "two runtimes": r'runtime 1 "magpie": 2 workers(.|\n)*runtime 2 "second": 1 workers, 1 tasks: 1 suspended',
@@ -61,11 +62,14 @@ def expected(at):
         "queue": task("getting", "waits for queue get, 0 items of 4", "gets"),
         "semaphore": task("acquiring", r"waits for semaphore .*no_permits.*, 0 of 0 available", "acquires"),
         "a socket": task("reading", r"waits for io \w+ on descriptor \d+", "reads"),
-        "batch": task("batching", "waits for a batch's items", "batches") + r"(\nchild - waits for sleep.*" + sleeps + r"){7}\n",
+        "batch": task("batching", "waits for a batch's items", "batches")
+            + r"(\nchild - waits for sleep.*" + sleeps + r"){7}\n",
         "group": task("grouping", "waits for the tasks of its group, 2 left", "owns_a_group")
             + r'\ntask \d+ "in the group" - waits for sleep.*' + sleeps + r"\ntask \d+ - waits for event.*" + event,
         "a template": task("generic", "waits for event", "generic"),
-        "running": rf'task \d+ "spinner" - running on worker \d \(thread \d+\)(, stuck)? - .*\nspins +waiting_program\.cpp:{at["spins"]} \(runs\)',
+        "running":
+            rf'task \d+ "spinner" - running on worker \d \(thread \d+\)(, stuck)? - .*'
+            rf'\nspins +waiting_program\.cpp:{at["spins"]} \(runs\)',
         "ready": r'task \d+ "behind" - ready, has not begun',
         "main": task("the first", "waits for event", "main_task"),
     }
@@ -82,7 +86,7 @@ LOOKS = ["echo <tree>\\n", "magpie tasks --limit 0", "echo <group>\\n", "magpie 
          "magpie tasks --limit 2 waits_for_event", "echo <one>\\n", "magpie task reading", "echo <workers>\\n",
          "magpie workers", "echo <wrong>\\n", "magpie task nobody", "echo <end>\\n"]
 
-# Frames and records that hold nonsense: an awaiter that is nowhere, a record that names another, an object without a type.
+# Frames and records that hold nonsense: an awaiter that is nowhere, a record that names another, an object of no type.
 DAMAGE = r"""python
 import re
 said = "".join(gdb.execute("magpie task " + each, to_string=True) for each in ("gathering", "selecting", "acquiring"))
@@ -107,10 +111,12 @@ def look(output, at):
         problems.append("not every child of the large gather, or one twice")
     check(part(output, "<group>\n", "<pattern>"), {
         "250 that are alike": r"250 tasks \(\d+, \d+, \d+, \.\.\.\) - waits for event - spawned at .*\nwaits_for_event",
-        "300 children that are alike": rf"3\d\d tasks - waits for sleep\nsleeps waiting_program\.cpp:{at['sleeps']}"}, problems)
+        "300 children that are alike":
+            rf"3\d\d tasks - waits for sleep\nsleeps waiting_program\.cpp:{at['sleeps']}"}, problems)
     check(part(output, "<pattern>\n", "<one>"), {"limited": r"\.\.\. \d+ more; `--limit 0` shows all"}, problems)
     check(part(output, "<one>\n", "<workers>"), {
-        "one task": rf'task \d+ "reading" of runtime 1\n(.|\n)*0x[0-9a-f]+ in .*reads +waiting_program\.cpp:{at["reads"]}\b'}, problems)
+        "one task": r'task \d+ "reading" of runtime 1\n(.|\n)*'
+            rf'0x[0-9a-f]+ in .*reads +waiting_program\.cpp:{at["reads"]}\b'}, problems)
     check(part(output, "<workers>\n", "<wrong>"), {
         "workers": r"worker 0, thread \d+ \(LWP \d+\): (.|\n)*worker 1, thread \d+ \(LWP \d+\): ",
         "who spins": r'runs task \d+ "spinner".*1 pinned'}, problems)
@@ -158,7 +164,8 @@ def main():
                     break
                 time.sleep(1)
             if not problems:
-                output = gdb(f"gcore {core}", f"source {script}", "echo <end>\\n", f"source {damage}", target=["-p", str(process.pid)])
+                output = gdb(f"gcore {core}", f"source {script}", "echo <end>\\n", f"source {damage}",
+                             target=["-p", str(process.pid)])
                 problems = damaged(output)
             if not problems:
                 output = gdb(f"source {script}", *LOOKS, target=[program, core])

@@ -8,8 +8,8 @@ What is read, and how it hangs together:
   task_context::word_     ->  the waiter the task is suspended at  ->  its coroutine's frame
   a frame's promise       ->  continuation_, the frame that awaits it; the last one is the task's first
 
-Frames are linked from the innermost one outwards. Where the innermost one is not known (the task runs, or waits where it
-cannot be cancelled) the frames are searched for the one that names them as its continuation. Children of a combinator
+Frames are linked from the innermost one outwards. Where the innermost one is not known (the task runs, or waits where
+it cannot be cancelled) the frames are searched for the one that names them as continuation. Children of a combinator
 are in no list: their records lie in the frame that awaits them or in memory that it points at, and are recognised by
 their context, which is their own address, and their parent.
 
@@ -145,8 +145,8 @@ class Layout:
                 self.types[name] = gdb.lookup_type(name).strip_typedefs()
             except gdb.error:
                 raise NoInformation(
-                    f"there is no debug information about {name}: magpie itself, or its files scheduler.cpp and op.cpp, "
-                    "must be compiled with -g (docs/debugging.md)") from None
+                    f"there is no debug information about {name}: the program must be compiled with -g, and magpie "
+                    "with -g or MAGPIE_DEBUGGER_TYPES (docs/debugging.md)") from None
         return self.types[name]
 
     def size(self, name):
@@ -160,7 +160,8 @@ class Layout:
             for member in path.split("."):
                 found = self.search(kind, member)
                 if found is None:
-                    raise NoInformation(f"{NS}{class_name} has no {path}: this script belongs to another version of magpie")
+                    raise NoInformation(
+                        f"{NS}{class_name} has no {path}: this script belongs to another version of magpie")
                 offset, kind = offset + found[0], found[1].strip_typedefs()
             self.offsets[key] = offset
         return self.offsets[key]
@@ -230,9 +231,10 @@ class Symbols:
     def data_name(address):
         """The variable that begins at the address, or an empty string."""
         try:
-            match = re.match(r"(.+) in section \.(?:bss|data|tbss|tdata)", gdb.execute(f"info symbol {address:#x}", to_string=True))
+            said = gdb.execute(f"info symbol {address:#x}", to_string=True)
         except gdb.error:
             return ""
+        match = re.match(r"(.+) in section \.(?:bss|data|tbss|tdata)", said)
         return match.group(1) if match and " + " not in match.group(1) else ""
 
     def demangle(self, name):
@@ -342,11 +344,12 @@ class Coroutine:
                 match = re.match(r"\$(0x[0-9a-f]+),%esi", operands)
                 if match and mnemonic.startswith("mov"):
                     size = int(match.group(1), 16)
-                elif size and mnemonic in ("call", "jmp") and re.search(r"deallocate_frame|promise_base(dl|::operator delete)", operands):
+                elif size and mnemonic in ("call", "jmp") and re.search(
+                        r"deallocate_frame|promise_base(dl|::operator delete)", operands):
                     self.frame_size = size
                     return
 
-    # Both compilers store a number into the frame before they suspend, and the store has the line of the co_await. Where
+    # Both compilers store a number into the frame before they suspend; the store has the line of the co_await. Where
     # in the frame: by its type, or else it is the first that the function loads of those that get constants.
     REGISTERS = re.compile(r"%(?:[er]?(ax|bx|cx|dx|si|di|bp|sp)|([abcd])[lh]|(si|di|bp|sp)l|r(\d+)[dwb]?)$")
     SIZES = {"b": 1, "w": 2, "l": 4, "q": 8}
@@ -377,7 +380,8 @@ class Coroutine:
             if memory and mnemonic.startswith("mov"):
                 source, offset = memory.group(1), int(memory.group(2) or "0", 16)
                 if source.startswith("$"):
-                    stores.setdefault(offset, []).append((int(source[1:], 16), self.SIZES.get(mnemonic[-1], 4), address))
+                    size = self.SIZES.get(mnemonic[-1], 4)
+                    stores.setdefault(offset, []).append((int(source[1:], 16), size, address))
                 else:
                     name, size = self.register(source)
                     if name in constants:
@@ -398,7 +402,7 @@ class Coroutine:
                 constants.pop(name, None)
         self.index_at = self.index_from_type()
         if self.index_at is None:
-            self.index_at = next((each for _, each in loads if any(value != 0 for value, *_ in stores.get(each, []))), None)
+            self.index_at = next((each for _, each in loads if any(value for value, *_ in stores.get(each, []))), None)
         dispatch = next((gdb.find_pc_line(each).line for each, offset in loads if offset == self.index_at), 0)
         for value, size, address in stores.get(self.index_at, []):
             self.index_size = size
@@ -407,8 +411,8 @@ class Coroutine:
                 self.suspensions[value] = line, own
 
     def line_of_store(self, address, addresses, dispatch):
-        """(file:line, whether that is certain). g++ -O2 moves the store, and has a line for what belongs to the coroutine
-        as a whole, its last: then the nearest instruction before or behind that has a line in the function's own text."""
+        """(file:line, whether that is certain). g++ -O2 moves the store, and has a line for what belongs to the
+        coroutine as a whole, its last: then the nearest instruction that has a line in the function's own text."""
         if self.is_text(address, dispatch):
             return f"{self.file}:{gdb.find_pc_line(address).line}", True
         at = addresses.index(address)
@@ -458,6 +462,8 @@ class Coroutine:
                 return "<unreadable>"
         return f"{self.file}:{self.declared} (the function)" if self.file else ""
 
+    MADE_UP = re.compile(r"_Coro_|__|_D|(class|struct|union)_|(Int|PointerType|UnknownType)_?\d*|[IF]s(_|$)|Aw\d|.*\.")
+
     def variables(self, frame):
         """Name and value of parameters and locals, as far as the compiler describes the frame."""
         if self.frame_type is None:
@@ -465,7 +471,7 @@ class Coroutine:
         value = gdb.Value(frame).cast(self.frame_type.pointer())
         for field in self.frame_type.fields():
             name = field.name or ""
-            if re.match(r"_Coro_|__|_D|(class|struct|union)_|(Int|PointerType|UnknownType)_?\d*|[IF]s(_|$)|Aw\d|[DT]\.|.*\.", name):
+            if self.MADE_UP.match(name):
                 continue
             try:
                 yield (re.sub(r"_\d+_\d+$", "", name),
@@ -482,7 +488,7 @@ class RunTimeTypes:
         self.known = {}
 
     def of(self, object_address):
-        """{mangled class name: where it begins in the object}, the object's own class first; empty if it is no object."""
+        """{mangled class name: where it begins in the object}, its own class first; empty if it is no object."""
         try:
             table = self.memory.u64(object_address)
         except Unreadable:
@@ -601,7 +607,8 @@ class Runtime:
     def read_workers(self):
         memory, of, size = self.memory, self.layout.of, self.layout.type("magpie::detail::worker").sizeof
         vector = self.address + of("scheduler", "workers_")
-        addresses = [each for each in memory.words(memory.u64(vector), min(memory.u64(vector + 8) - memory.u64(vector), 1 << 14))]
+        begin, end = memory.u64(vector), memory.u64(vector + 8)
+        addresses = list(memory.words(begin, min(end - begin, 1 << 14)))
         spare = self.attempt(lambda: memory.u64(self.address + of("scheduler", "spare_")), 0)
         for index, address in enumerate(addresses + ([spare] if spare else [])):
             worker = Worker(address, index)
@@ -769,7 +776,7 @@ class Runtime:
             for word in memory.words(frame + 32, self.program.frame_size(frame) - 32):
                 if word % 16 == 0 and word > 4096 and word not in frames[-8:]:
                     inner = memory.words(word, 32)
-                    if len(inner) == 4 and inner[2] == frame and inner[3] == task.context and self.program.is_frame(inner[0]):
+                    if len(inner) == 4 and inner[2:] == (frame, task.context) and self.program.is_frame(inner[0]):
                         frames.append(word)
                         break
             else:
@@ -790,13 +797,15 @@ class Runtime:
             task.waiter = found[0]
             self.program.waits.describe(self, task, found[0])
         else:
-            task.awaits = "something that cannot be cancelled" if task.shielded else "something, or is just being resumed"
+            task.awaits = "something, or is just being resumed"
+            if task.shielded:
+                task.awaits = "something that cannot be cancelled"
             task.waits_for_children = bool(found)
 
     # --- children
 
     def find_children(self, task):
-        """Records of children that are in no registry, in the frames of their parent or in memory that these point at."""
+        """Records of children that are in no registry: in their parent's frames, or in memory these point at."""
         found, windows = {}, []
         for frame in task.frames:
             size = self.program.frame_size(frame)
@@ -886,7 +895,8 @@ class Waits:
         return f" {name}" if name else ""
 
     def sleep(self, runtime, task, at, types):
-        deadline = self.memory.i64(at + types[mangled("timer")] - types[mangled("sleep_awaiter")] + self.of("timer", "deadline"))
+        timer = at + types[mangled("timer")] - types[mangled("sleep_awaiter")]
+        deadline = self.memory.i64(timer + self.of("timer", "deadline"))
         now = self.program.now(runtime)
         return "sleep" if now is None else f"sleep, {duration(deadline - now)} left" if deadline > now else "sleep, due"
 
@@ -896,7 +906,8 @@ class Waits:
         code = memory.u8(request + self.of("op_base", "request_.code") - self.of("op_base", "request_"))
         if self.opcodes is None:
             try:
-                self.opcodes = {each.enumval: each.name.rsplit("::", 1)[-1] for each in self.layout.type("magpie::io::opcode").fields()}
+                codes = self.layout.type("magpie::io::opcode").fields()
+                self.opcodes = {each.enumval: each.name.rsplit("::", 1)[-1] for each in codes}
             except NoInformation:
                 self.opcodes = {}
         text = f"io {self.opcodes.get(code, code)}"
@@ -935,7 +946,7 @@ class Waits:
         core = self.memory.u64(at + self.of("queue_waiter", "at_"))
         count = self.memory.u64(core + self.of("queue_core", "count_"))
         capacity = self.memory.u64(core + self.of("queue_core", "capacity_"))
-        verb = "put" if mangled("queue_put_waiter") in types else "get" if mangled("queue_get_waiter") in types else "join"
+        verb = next((each for each in ("put", "get") if mangled(f"queue_{each}_waiter") in types), "join")
         return f"queue {verb}, {count} items of {capacity or 'any number'}"
 
     def group(self, runtime, task, at, types):
@@ -948,14 +959,15 @@ class Waits:
 
     def listed_with_children(self, runtime, task, at, types):
         task.waits_for_children = True
-        return self.memory.text(self.memory.u64(at + types[mangled("listed_waiter")] - types[mangled("completion_waiter")]
-                                                + self.of("listed_waiter", "what_")))
+        begin = at - types[mangled("completion_waiter")]
+        return self.listed(runtime, task, begin + types[mangled("listed_waiter")], types)
 
     def fork_join(self, runtime, task, at, types):
         task.waits_for_children = True
         match = re.search(r"(gather|select|shielded)", next(iter(types)))
         kind = match.group(1) if match else "children"
-        return "what it shields" if kind == "shielded" else f"{kind} of {self.memory.u32(at + self.of('fork_join', 'total_'))}"
+        total = self.memory.u32(at + self.of("fork_join", "total_"))
+        return "what it shields" if kind == "shielded" else f"{kind} of {total}"
 
     def children(self, runtime, task, at, types):
         task.waits_for_children = True
@@ -1018,8 +1030,8 @@ class Program:
         try:
             variable = gdb.parse_and_eval("&_ZZN6magpie6detail15live_schedulers3allEvE3one")
         except gdb.error:
-            raise NoInformation("no runtime of magpie in this program: it is not linked with magpie, never made a runtime, "
-                                "or has no symbols (was it stripped?)") from None
+            raise NoInformation("no runtime of magpie in this program: it is not linked with magpie, or has no "
+                                "symbols (was it stripped?)") from None
         try:
             tree = int(variable)
             if variable.type.target().strip_typedefs().code != gdb.TYPE_CODE_STRUCT:
@@ -1050,7 +1062,8 @@ class Program:
 
     def now(self, runtime):
         if runtime.simulated:
-            return runtime.attempt(lambda: self.memory.i64(runtime.address + self.layout.of("scheduler", "simulated_now_")), None)
+            at = runtime.address + self.layout.of("scheduler", "simulated_now_")
+            return runtime.attempt(lambda: self.memory.i64(at), None)
         return time.clock_gettime_ns(time.CLOCK_MONOTONIC) if self.live else None
 
     def task_at(self, context):
@@ -1239,7 +1252,8 @@ class Printer:
             children = sorted(task.children, key=lambda each: (each.id or 1 << 62, each.context))
             stack += [(each, below, i == len(children) - 1) for i, each in enumerate(children)][::-1]
         if stack:
-            gdb.write(f"... {sum(1 + self.count(each) for each, _, _ in stack)} more; `--limit 0` shows all, `--group` counts them\n")
+            left = sum(1 + self.count(each) for each, _, _ in stack)
+            gdb.write(f"... {left} more; `--limit 0` shows all, `--group` counts them\n")
 
     @staticmethod
     def count(task):
@@ -1257,7 +1271,8 @@ class Printer:
         for (state, frames, site), members in sorted(counted.items(), key=lambda each: -len(each[1])):
             some = [f"{each.id}" for each in members[:3] if each.id]
             which = f" ({', '.join(some)}{', ...' if len(members) > 3 else ''})" if some else ""
-            gdb.write(f"{len(members)} {'tasks' if len(members) > 1 else 'task'}{which}{DOT}{state}{DOT + 'spawned at ' + site if site else ''}\n")
+            what, where = "tasks" if len(members) > 1 else "task", f"{DOT}spawned at {site}" if site else ""
+            gdb.write(f"{len(members)} {what}{which}{DOT}{state}{where}\n")
             for each in frames:
                 gdb.write(f"     {each}\n")
 
@@ -1265,7 +1280,8 @@ class Printer:
         now = self.program.now(runtime)
         gdb.write(f"{task.label} of runtime {runtime.serial}\n")
         gdb.write(f"  state      {self.state(task, now)}\n")
-        flags = [name for name, on in (("pinned", task.pinned), ("shielded", task.shielded), ("the runtime's own", task.internal)) if on]
+        known = ("pinned", task.pinned), ("shielded", task.shielded), ("the runtime's own", task.internal)
+        flags = [name for name, on in known if on]
         if flags:
             gdb.write(f"  flags      {', '.join(flags)}\n")
         gdb.write(f"  context    (magpie::detail::task_context*) {task.context:#x}\n")
@@ -1435,12 +1451,17 @@ class Workers(Command):
                       f"{len(runtime.tasks)} spawned tasks\n")
             for worker in runtime.workers:
                 task = runtime.tasks.get(worker.current)
-                doing = f"runs {task.label if task else 'a child'}" if worker.current else "asleep" if worker.parked else "looks for work"
-                thread = f"thread {worker.thread.num} (LWP {worker.thread.ptid[1]})" if worker.thread else "no thread of its own"
+                doing = "asleep" if worker.parked else "looks for work"
+                if worker.current:
+                    doing = f"runs {task.label if task else 'a child'}"
+                thread = "no thread of its own"
+                if worker.thread:
+                    thread = f"thread {worker.thread.num} (LWP {worker.thread.ptid[1]})"
+                counts = ", ".join(f"{count} {name.replace('_', ' ')}" for name, count in worker.counters.items())
                 queues = ", ".join(f"{count} {name}" for name, count in worker.queues.items() if count)
                 gdb.write(f"  {'spare worker' if worker.spare else f'worker {worker.index}'}, {thread}: {doing}"
                           f"{', stuck' if worker.stuck else ''}{DOT}{queues or 'nothing queued'}{DOT}"
-                          f"{', '.join(f'{count} {name.replace(chr(95), chr(32))}' for name, count in worker.counters.items())}\n")
+                          f"{counts}\n")
             for each in runtime.problems[:10]:
                 gdb.write(f"  ! {each}\n")
 
