@@ -1125,28 +1125,36 @@ class Program:
             pass
 
     def running_line(self, worker, coroutine):
-        """Where the coroutine is on its worker's stack."""
-        if worker.thread is None or not coroutine.known:
+        """Where the coroutine is on its worker's stack; a worker without a thread of its own is on somebody's."""
+        if not coroutine.known:
             return ""
-        thread, frame, found = gdb.selected_thread(), gdb.selected_frame(), ""
+        thread, frame = gdb.selected_thread(), gdb.selected_frame()
         try:
-            worker.thread.switch()
-            each, depth = gdb.newest_frame(), 0
-            while each is not None and depth < 200:
-                said = gdb.execute(f"with print demangle off -- info symbol {each.pc():#x}", to_string=True)
-                if said.split(" ", 1)[0].removesuffix(".cold") == coroutine.linkage:
-                    line = each.find_sal()  # the outermost of those that were inlined into each other
-                    if line.symtab is not None and os.path.basename(line.symtab.filename) == coroutine.file \
-                            and (line.line != coroutine.declared or not found):
-                        found = f"{coroutine.file}:{line.line} (runs)"
-                elif found:
-                    break
-                each, depth = each.older(), depth + 1
+            for each in [worker.thread] if worker.thread else gdb.selected_inferior().threads()[:64]:
+                each.switch()
+                found = self.line_on_stack(coroutine)
+                if found:
+                    return found
         except gdb.error:
             pass
         finally:
             thread.switch()
             frame.select()
+        return ""
+
+    @staticmethod
+    def line_on_stack(coroutine):
+        each, depth, found = gdb.newest_frame(), 0, ""
+        while each is not None and depth < 200:
+            said = gdb.execute(f"with print demangle off -- info symbol {each.pc():#x}", to_string=True)
+            if said.split(" ", 1)[0].removesuffix(".cold") == coroutine.linkage:
+                line = each.find_sal()  # the outermost of those that were inlined into each other
+                if line.symtab is not None and os.path.basename(line.symtab.filename) == coroutine.file \
+                        and (line.line != coroutine.declared or not found):
+                    found = f"{coroutine.file}:{line.line} (runs)"
+            elif found:
+                break
+            each, depth = each.older(), depth + 1
         return found
 
     # --- trees
