@@ -25,3 +25,11 @@ if(TARGET magpie_program)
   install(TARGETS magpie_program)
 endif()
 install(FILES "${PROJECT_SOURCE_DIR}/LICENSE" DESTINATION "${CMAKE_INSTALL_DOCDIR}")
+
+# The tasks of a process or a core file, in gdb. Beside a shared library gdb finds it by itself.
+install(FILES "${PROJECT_SOURCE_DIR}/tools/gdb/magpie_gdb.py" DESTINATION "${CMAKE_INSTALL_DATADIR}/magpie/gdb")
+if(BUILD_SHARED_LIBS)
+  install(FILES "${PROJECT_SOURCE_DIR}/tools/gdb/magpie_gdb.py"
+    DESTINATION "${CMAKE_INSTALL_DATADIR}/gdb/auto-load${CMAKE_INSTALL_FULL_LIBDIR}"
+    RENAME "libmagpie.so.${PROJECT_VERSION}-gdb.py")
+endif()
