@@ -49,6 +49,7 @@ void uring_loop::kick_owner() noexcept {
         !last_kick_.compare_exchange_strong(last, count, mo_relaxed, mo_relaxed) || !kick()) {
         return;
     }
+    kicks_.fetch_add(1, mo_relaxed);
     while (!ring_.has_completions() && std::chrono::steady_clock::now() - now < worth_waiting) {
         cpu_relax();
     }
