@@ -50,6 +50,9 @@ public:
     // owner, or who submitted in its stead. Reads memory only. Any thread; a hint.
     virtual bool holds_back() const noexcept { return false; }
 
+    // How often take_over() made the kernel post what it held back. Any thread.
+    virtual std::uint64_t kicks() const noexcept { return 0; }
+
     // Operations that the kernel still works on, or may write to. The worker's thread does not end before it is 0.
     virtual std::size_t in_flight() const noexcept = 0;
 

@@ -29,6 +29,7 @@ constexpr worker_counter worker_counters[] = {
     {&worker_metrics::rescues, "magpie_rescues_total", "Times the worker took something over from a stuck one."},
     {&worker_metrics::completions_taken_over, "magpie_completions_taken_over_total", "I/O completions taken over."},
     {&worker_metrics::timers_taken_over, "magpie_timers_taken_over_total", "Timers fired for a stuck worker."},
+    {&worker_metrics::kicks, "magpie_kicks_total", "Interrupts sent for completions that the kernel held back."},
 };
 
 struct worker_gauge {

@@ -24,6 +24,7 @@ struct worker_metrics {
     std::uint64_t rescues = 0;           // times it took something over from a stuck worker
     std::uint64_t completions_taken_over = 0;  // by these; the stuck worker's `completions` counts them too
     std::uint64_t timers_taken_over = 0;       // fired for a stuck worker; in nobody's timers_fired
+    std::uint64_t kicks = 0;  // times others interrupted it, because the kernel held completions of its ring back
 
     std::size_t run_queue = 0;   // ready, may be stolen
     std::size_t fork_stack = 0;  // forked children that this worker has not exposed yet

@@ -136,7 +136,7 @@ private:
     io::request request_;
     op_deadline* const deadline_;  // null: it may wait for ever
     event_loop* home_ = nullptr;
-    std::int32_t result_ = 0;
+    guarded<std::int32_t> result_ = 0;
     std::uint32_t flags_ = 0;
     atomic<std::uint8_t> state_{0};
     place place_ = place::kernel;

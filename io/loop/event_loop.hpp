@@ -53,20 +53,15 @@ protected:
     // Does what the messages ask for. Owner.
     void take_in_messages() noexcept;
 
-    // Cancellations were posted, and nobody has taken them in. Any thread.
-    bool has_cancels() const noexcept { return !cancels_.empty(); }
+    // Cancellations were posted, and nobody has ended them. Any thread.
+    bool has_cancels() const noexcept { return !cancels_.empty() || !returned_.empty(); }
     // Any thread, for a stuck owner: `cancel(op)` for each operation whose cancellation was posted; false leaves it to the
-    // owner, who may be asleep again by now and is notified as for a new one.
+    // owner, who may be asleep again by now and is notified as for a new one. Of those that were left to it before, some
+    // are over by now, and their tasks wait for nothing but the end of the cancellation.
     template <class Cancel>
     void cancel_for_owner(Cancel cancel) noexcept {
-        cancels_.take_all([&](op_base& op) {
-            if (op.is_done() || cancel(op)) {
-                op.end_cancel();
-            } else {
-                returned_.post(op);
-                wakeup_.notify();
-            }
-        });
+        returned_.take_all([&](op_base& op) { end_or_return(op, op.is_done()); });
+        cancels_.take_all([&](op_base& op) { end_or_return(op, op.is_done() || cancel(op)); });
     }
 
     // The first and the last thing in poll(). Owner.
@@ -96,12 +91,20 @@ protected:
 private:
     bool buffers_are_back() const noexcept;
     void cancel(op_base& op) noexcept;
+    void end_or_return(op_base& op, bool over) noexcept {
+        if (over) {
+            op.end_cancel();
+        } else {
+            returned_.post(op);
+            wakeup_.notify();
+        }
+    }
     void restart_starved() noexcept;
     void unlink_starved(op_base& op) noexcept;
     void count_starved(std::ptrdiff_t change) noexcept;
 
     op_inbox<link_of_item> cancels_;
-    op_inbox<link_of_item> returned_;  // cancellations that only the owner can carry out
+    op_inbox<link_of_item> returned_;  // cancellations that others could not carry out in the owner's stead
     op_inbox<link_of_hook> starved_;
     buffer_ring_config buffer_sizes_;
     buffer_pool_ptr buffers_;

@@ -93,14 +93,16 @@ int ring::enter(unsigned submit, unsigned wait, timespec const* timeout, bool fl
 }
 
 int ring::enter_from_outside(unsigned submit, bool flush) noexcept {
-    if (sqpoll_) {  // the kernel's thread submits, unless it sleeps
+    unsigned flags = flush ? IORING_ENTER_GETEVENTS : 0U;
+    if (sqpoll_) {  // the kernel's thread submits, unless it sleeps; it does not post what overflowed
         full_fence();  // the owner's tail, as far as we see it, before the look at the flags
-        if ((load(ring_.sq.kflags) & IORING_SQ_NEED_WAKEUP) == 0) {
+        if ((load(ring_.sq.kflags) & IORING_SQ_NEED_WAKEUP) != 0) {
+            flags |= IORING_ENTER_SQ_WAKEUP;
+        } else if (flags == 0) {
             return 0;
         }
-        return io_uring_enter2(static_cast<unsigned>(ring_.ring_fd), submit, 0, IORING_ENTER_SQ_WAKEUP, nullptr, 0);
     }
-    return io_uring_enter2(static_cast<unsigned>(ring_.ring_fd), submit, 0, flush ? IORING_ENTER_GETEVENTS : 0U, nullptr, 0);
+    return io_uring_enter2(static_cast<unsigned>(ring_.ring_fd), submit, 0, flags, nullptr, 0);
 }
 
 int ring::cancel_from_outside(std::uint64_t tag) noexcept {

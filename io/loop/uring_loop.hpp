@@ -45,6 +45,7 @@ public:
     std::size_t take_over() noexcept override;
     bool is_stranded() const noexcept override;
     bool holds_back() const noexcept override { return ring_.must_be_kicked(); }
+    std::uint64_t kicks() const noexcept override { return kicks_.load(mo_relaxed); }
     std::size_t in_flight() const noexcept override;
     std::uint64_t completions() const noexcept override { return completions_.load(mo_relaxed); }
     char const* name() const noexcept override { return "io_uring"; }
@@ -121,6 +122,7 @@ private:
     atomic<std::uint64_t> completions_{0};
     wake_read wake_read_;
     atomic<std::int64_t> last_kick_{0};  // when the owner was last kicked, as a count of nanoseconds
+    atomic<std::uint64_t> kicks_{0};
 };
 
 }  // namespace magpie::detail

@@ -21,7 +21,10 @@ std::size_t uring_loop::take_over() noexcept {
     if (unsubmitted != 0 || ring_.has_overflown()) {
         (void)ring_.enter_from_outside(unsubmitted, ring_.has_overflown());
     }
-    // After the submission: the kernel has to know what it is asked to cancel.
+    std::size_t taken = reap();
+    // After the submission: the kernel has to know what it is asked to cancel. After what has completed: the kernel does not
+    // know that any more, and the task would have to wait for the owner to find out. Whatever completes between the two is
+    // found out at the next look, for as long as there is something left to cancel the owner is stranded.
     cancel_for_owner([this](op_base& op) {
         int const result = ring_.cancel_from_outside(tag_of(op, op_base::own_channel));
         return result == 0 || result == -EALREADY || result == -ETIME;
@@ -29,7 +32,8 @@ std::size_t uring_loop::take_over() noexcept {
     if (!ring_.has_completions() && ring_.must_be_kicked()) {
         kick_owner();
     }
-    return reap();
+    taken += reap();
+    return taken;
 }
 
 // Waits for what comes of it, which takes some microseconds; a millisecond or more if the owner is not on a CPU, which
@@ -45,6 +49,7 @@ void uring_loop::kick_owner() noexcept {
         !last_kick_.compare_exchange_strong(last, count, mo_relaxed, mo_relaxed) || !kick()) {
         return;
     }
+    kicks_.fetch_add(1, mo_relaxed);
     while (!ring_.has_completions() && std::chrono::steady_clock::now() - now < worth_waiting) {
         cpu_relax();
     }

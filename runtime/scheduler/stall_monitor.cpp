@@ -176,7 +176,9 @@ void stall_monitor::kick_if_held_back() noexcept {
     }
     for (unsigned i = 0; i < shared_.size_with_spare(); ++i) {
         if (shared_.at(i).holds_back()) {
-            (void)kick();
+            if (kick()) {
+                shared_.at(i).note_kick();
+            }
             return;
         }
     }

@@ -321,6 +321,7 @@ worker_metrics worker::look() const noexcept {
     m.rescues = counters_.rescues.value.load(mo_relaxed);
     m.completions_taken_over = counters_.completions_taken_over.value.load(mo_relaxed);
     m.timers_taken_over = counters_.timers_taken_over.value.load(mo_relaxed);
+    m.kicks = kicks_.value.load(mo_relaxed) + loop_->kicks();
     m.run_queue = run_queue_.size();
     m.fork_stack = forks_seen_.load(mo_relaxed);
     m.pinned = pinned_seen_.load(mo_relaxed) + pinned_inbox_.size();

@@ -134,6 +134,7 @@ public:
         return seen.in_task && seen.beat == stuck_since_.load(mo_relaxed);
     }
     bool holds_back() const noexcept { return loop_->holds_back(); }
+    void note_kick() noexcept { kicks_.add(); }  // the stall monitor's
     // Something waits here for the owner that another worker could do.
     bool is_stranded() const noexcept;
 
@@ -219,6 +220,7 @@ private:
     // Shared with other threads, each part on lines of its own.
     alignas(cache_line_size) atomic<std::uint64_t> stuck_since_{not_stuck};  // a heartbeat: written by the stall monitor
     atomic<bool> lent_{false};                            // the spare worker's
+    counter kicks_;                                       // the stall monitor's; the loop counts those of rescuers
     alignas(cache_line_size) run_queue<work_item> run_queue_;
     alignas(cache_line_size) atomic<bool> forks_wanted_{false};  // a thief found nothing; the owner answers at its next fork
     alignas(cache_line_size) inject_queue<work_item> pinned_inbox_;

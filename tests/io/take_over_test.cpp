@@ -7,8 +7,10 @@
 #include <magpie/io/serve.hpp>
 #include <magpie/io/tcp.hpp>
 #include <magpie/io/transfer.hpp>
+#include <magpie/runtime/detail/kick.hpp>
 #include <magpie/runtime/driver.hpp>
 #include <magpie/runtime/join_handle.hpp>
+#include <magpie/runtime/scheduler/claim.hpp>
 #include <magpie/runtime/spawn.hpp>
 
 #include <doctest/doctest.h>
@@ -19,15 +21,22 @@
 #include <cstdint>
 #include <expected>
 #include <functional>
+#include <iterator>
 #include <span>
 #include <string>
 #include <thread>
 #include <utility>
 #include <vector>
 
+#include <errno.h>
 #include <io/support/kit.hpp>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
 #include <netinet/in.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 namespace {
@@ -36,69 +45,169 @@ using namespace magpie;
 using namespace magpie::tests;
 using namespace std::chrono_literals;
 
-task<std::size_t> reads_one(io::fd const& from, std::byte& to, std::atomic<unsigned>& ended) {
-    io::result<std::size_t> got = std::unexpected(std::error_code{});
-    try {
-        got = co_await read_some(from, {&to, 1});
-    } catch (task_cancelled const&) {
-        ended.fetch_add(1);
-        throw;
+// Begins reads and bursts, and computes until all have ended.
+task<> begins_and_computes(unsigned n) {
+    std::vector<pipe_ends> pipes;
+    std::vector<std::byte> bytes(n);
+    std::vector<join_handle<std::size_t>> all;
+    std::atomic<unsigned> ended{0};
+    for (unsigned i = 0; i < n; ++i) {
+        pipes.push_back(make_pipe());
     }
-    ended.fetch_add(1);
-    co_return got.value();
+    for (unsigned i = 0; i < n; ++i) {
+        all.push_back(spawn(reads_one(pipes[i].read, bytes[i], ended), {.eager = true}));
+    }
+    for (unsigned i = 0; i < n; ++i) {
+        put(pipes[i].write, "x");
+    }
+    until([&] { return ended == n; });
+    for (auto& each : all) {
+        CHECK(co_await std::move(each) == 1);
+    }
 }
 
 TEST_CASE("operations that a stuck worker has begun complete on another, also those it has not submitted yet") {
     on_each_backend(2, [](config const& c) {
         runtime rt(c);
-        auto const computes = []() -> task<> {
-            constexpr unsigned n = 50;
-            std::vector<pipe_ends> pipes;
-            std::vector<std::byte> bytes(n);
-            std::vector<join_handle<std::size_t>> all;
-            std::atomic<unsigned> ended{0};
-            for (unsigned i = 0; i < n; ++i) {
-                pipes.push_back(make_pipe());
-            }
-            for (unsigned i = 0; i < n; ++i) {
-                all.push_back(spawn(reads_one(pipes[i].read, bytes[i], ended), {.eager = true}));
-            }
-            for (unsigned i = 0; i < n; ++i) {
-                put(pipes[i].write, "x");
-            }
-            until([&] { return ended == n; });
-            for (auto& each : all) {
-                CHECK(co_await std::move(each) == 1);
-            }
-        };
-        rt.block_on(computes());
+        rt.block_on(begins_and_computes(50));
         CHECK(rt.snapshot().totals().completions_taken_over >= 1);
     });
 }
 
+TEST_CASE("a ring with a submission thread is taken over too, also if that thread has gone to sleep") {
+    if (!io_uring_is_allowed()) {
+        MESSAGE("io_uring is refused here");
+        return;
+    }
+    config c = with_backend(io_backend::io_uring, 2);
+    c.io.sqpoll = true;
+    runtime rt(c);
+    auto const naps_first = []() -> task<> {
+        auto const asleep = std::chrono::steady_clock::now() + 150ms;  // three times as long as it stays awake
+        compute_until([&] { return std::chrono::steady_clock::now() > asleep; });
+        co_await begins_and_computes(50);
+    };
+    rt.block_on(begins_and_computes(50));
+    std::uint64_t const before = rt.snapshot().totals().completions_taken_over;
+    CHECK(before >= 1);
+    rt.block_on(naps_first());
+    CHECK(rt.snapshot().totals().completions_taken_over > before);
+    CHECK(rt.snapshot().totals().kicks == 0);  // the kernel's thread posts what it completes
+}
+
+// One operation that the kernel completes in the thread of a worker that makes no system call.
+void hold_one_back(runtime& rt) {
+    auto const ends = make_pipe();
+    std::byte byte{};
+    std::atomic<unsigned> ended{0};
+    std::atomic<bool> stuck{false};
+    auto const computes = [&]() -> task<> {
+        auto one = spawn(reads_one(ends.read, byte, ended), {.eager = true});
+        submit_what_was_begun();
+        stuck = true;
+        compute_until([&] { return ended == 1; });
+        co_await std::move(one);
+    };
+    auto h = rt.spawn(computes());
+    until([&] { return stuck.load(); });
+    put(ends.write, "x");
+    h.blocking_wait();
+    CHECK(h.result().has_value());
+}
+
+// The timer tick, or another program on this CPU, may be faster; not every time.
 TEST_CASE("what the kernel holds back for a stuck worker is brought out by a kick") {
     on_each_backend(2, [](config const& c) {
         runtime rt(c);
-        for (unsigned r = 0; r < 20; ++r) {
-            auto const ends = make_pipe();
-            std::byte byte{};
-            std::atomic<unsigned> ended{0};
-            std::atomic<bool> stuck{false};
-            auto const computes = [&]() -> task<> {
-                auto one = spawn(reads_one(ends.read, byte, ended), {.eager = true});
-                while (detail::current_driver().has_work()) {
-                    detail::current_driver().poll();  // submitted: what comes now is task work of this thread
-                }
-                stuck = true;
-                until([&] { return ended == 1; });
-                co_await std::move(one);
-            };
-            auto h = rt.spawn(computes());
-            until([&] { return stuck.load(); });
-            put(ends.write, "x");
-            h.blocking_wait();
-            CHECK(h.result().has_value());
+        bool const kicks = c.io.backend == io_backend::io_uring && detail::can_kick();
+        unsigned r = 0;
+        for (; r < 20 || (kicks && rt.snapshot().totals().kicks == 0); ++r) {
+            hold_one_back(rt);
         }
+        metrics const m = rt.snapshot();
+        CHECK(m.totals().completions_taken_over + m.totals().completions >= r);
+        CHECK((m.totals().kicks != 0) == kicks);
+    });
+}
+
+// Without the system call, in a process of its own: what the library finds out about it holds for good.
+TEST_CASE("inside a process without membarrier" * doctest::skip()) {
+    REQUIRE_FALSE(detail::can_kick());
+    CHECK_FALSE(detail::kick());
+    detail::claim nobodys;
+    CHECK_FALSE(nobodys.try_claim());
+    on_each_backend(2, [](config const& c) {
+        runtime rt(c);
+        for (unsigned r = 0; r < 20; ++r) {
+            hold_one_back(rt);  // until the next timer tick
+        }
+        rt.block_on(begins_and_computes(50));
+        CHECK(rt.snapshot().totals().kicks == 0);
+    });
+}
+
+bool refuse_membarrier() noexcept {
+    sock_filter filter[] = {BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(seccomp_data, nr)),
+                            BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_membarrier, 0, 1),
+                            BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EPERM),
+                            BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW)};
+    sock_fprog const program{.len = std::size(filter), .filter = filter};
+    return ::prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0 && ::prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) == 0;
+}
+
+TEST_CASE("where membarrier is refused everything is taken over all the same, by the timer tick") {
+    constexpr int no_filter = 99;
+    pid_t const child = ::fork();
+    REQUIRE(child >= 0);
+    if (child == 0) {
+        if (refuse_membarrier()) {
+            ::execl("/proc/self/exe", "tests", "--no-skip", "--test-case=inside a process without membarrier", nullptr);
+        }
+        ::_exit(no_filter);
+    }
+    int status = 0;
+    REQUIRE(::waitpid(child, &status, 0) == child);
+    REQUIRE(WIFEXITED(status));
+    if (WEXITSTATUS(status) == no_filter) {
+        MESSAGE("no seccomp filter can be set here");
+    } else {
+        CHECK(WEXITSTATUS(status) == 0);
+    }
+}
+
+// Everybody who rescues finds the deadline due and the bytes there: the one must not hide the other.
+TEST_CASE("a read whose deadline passes while its worker is stuck ends there and then, with what has come") {
+    on_each_backend(2, [](config const& c) {
+        runtime rt(c);
+        auto const computes = []() -> task<> {
+            constexpr unsigned n = 50;
+            auto const ends = make_pipe();
+            std::atomic<unsigned> ended{0};
+            std::atomic<unsigned> received{0};
+            auto const in_time = [&]() -> task<> {
+                std::byte byte{};
+                auto const got = co_await io::timed_op({.code = io::opcode::read,
+                                                        .fd = ends.read.get(),
+                                                        .offset = ~std::uint64_t{0},
+                                                        .address = reinterpret_cast<std::uintptr_t>(&byte),
+                                                        .length = 1},
+                                                       1us);
+                CHECK((got.has_value() || got.error() == std::errc::timed_out));
+                received.fetch_add(got.has_value() ? 1 : 0);
+                ended.fetch_add(1);
+            };
+            put(ends.write, std::string(n, 'x'));
+            std::vector<join_handle<void>> all;
+            for (unsigned i = 0; i < n; ++i) {
+                all.push_back(spawn(in_time(), {.eager = true}));
+            }
+            compute_until([&] { return ended == n; });
+            CHECK(received >= 1);
+            for (auto& each : all) {
+                co_await std::move(each);
+            }
+        };
+        rt.block_on(computes());
     });
 }
 

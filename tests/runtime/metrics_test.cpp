@@ -25,10 +25,11 @@ magpie::worker_metrics numbered(std::uint64_t first) {
             .rescues = first + 10,
             .completions_taken_over = first + 11,
             .timers_taken_over = first + 12,
-            .run_queue = first + 13,
-            .fork_stack = first + 14,
-            .pinned = first + 15,
-            .timers = first + 16};
+            .kicks = first + 13,
+            .run_queue = first + 14,
+            .fork_stack = first + 15,
+            .pinned = first + 16,
+            .timers = first + 17};
 }
 
 // Reads the text format strictly: HELP, TYPE, then the samples of that family only. Gives sample -> value.
@@ -90,10 +91,11 @@ TEST_CASE("totals add up every number of every worker") {
     expected.rescues += 10;
     expected.completions_taken_over += 11;
     expected.timers_taken_over += 12;
-    expected.run_queue += 13;
-    expected.fork_stack += 14;
-    expected.pinned += 15;
-    expected.timers += 16;
+    expected.kicks += 13;
+    expected.run_queue += 14;
+    expected.fork_stack += 15;
+    expected.pinned += 16;
+    expected.timers += 17;
     CHECK(m.totals() == expected);
 }
 
@@ -110,7 +112,7 @@ TEST_CASE("the Prometheus text is valid and holds every number") {
     m.stalls = 8;
     m.longest_stall = std::chrono::microseconds(9);
     auto const samples = parse(m.prometheus());
-    CHECK(samples.size() == 10 + 17 * 2);
+    CHECK(samples.size() == 10 + 18 * 2);
     CHECK(samples.at("magpie_workers") == 2);
     CHECK(samples.at("magpie_tasks_spawned_total") == 1);
     CHECK(samples.at("magpie_tasks_live") == 2);
@@ -133,10 +135,11 @@ TEST_CASE("the Prometheus text is valid and holds every number") {
     CHECK(samples.at("magpie_rescues_total{worker=\"0\"}") == 110);
     CHECK(samples.at("magpie_completions_taken_over_total{worker=\"0\"}") == 111);
     CHECK(samples.at("magpie_timers_taken_over_total{worker=\"0\"}") == 112);
-    CHECK(samples.at("magpie_run_queue_depth{worker=\"0\"}") == 113);
-    CHECK(samples.at("magpie_fork_stack_depth{worker=\"0\"}") == 114);
-    CHECK(samples.at("magpie_pinned_depth{worker=\"0\"}") == 115);
-    CHECK(samples.at("magpie_timers{worker=\"1\"}") == 216);
+    CHECK(samples.at("magpie_kicks_total{worker=\"0\"}") == 113);
+    CHECK(samples.at("magpie_run_queue_depth{worker=\"0\"}") == 114);
+    CHECK(samples.at("magpie_fork_stack_depth{worker=\"0\"}") == 115);
+    CHECK(samples.at("magpie_pinned_depth{worker=\"0\"}") == 116);
+    CHECK(samples.at("magpie_timers{worker=\"1\"}") == 217);
     CHECK(samples.at("magpie_stalls_total") == 8);
     CHECK(samples.at("magpie_longest_stall_microseconds") == 9);
 }

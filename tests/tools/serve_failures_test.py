@@ -2,6 +2,7 @@
 
 import ctypes
 import os
+import platform
 import resource
 import socket
 import struct
@@ -11,13 +12,22 @@ import unittest
 from _magpie import PROGRAM, Server, free_port, main, run, run_json
 
 IO_URING_SETUP = 425  # on every architecture
+MEMBARRIER = {"x86_64": 324, "aarch64": 283}.get(platform.machine())
 
 
 def refuse_io_uring():
-    """A seccomp filter as containers have it: io_uring_setup() gives EPERM. In the child, before exec."""
+    refuse(IO_URING_SETUP)
+
+
+def refuse_membarrier():
+    refuse(MEMBARRIER)
+
+
+def refuse(number):
+    """A seccomp filter as containers have it: that system call gives EPERM. In the child, before exec."""
     prctl = ctypes.CDLL(None, use_errno=True).prctl
     load_number, jump_if_equal, give = 0x20, 0x15, 0x06
-    filters = (struct.pack("HBBI", load_number, 0, 0, 0) + struct.pack("HBBI", jump_if_equal, 0, 1, IO_URING_SETUP) +
+    filters = (struct.pack("HBBI", load_number, 0, 0, 0) + struct.pack("HBBI", jump_if_equal, 0, 1, number) +
                struct.pack("HBBI", give, 0, 0, 0x00050000 | 1) + struct.pack("HBBI", give, 0, 0, 0x7FFF0000))
     buffer = ctypes.create_string_buffer(filters, len(filters))
     program = struct.pack("HxxxxxxP", 4, ctypes.addressof(buffer))
@@ -109,6 +119,12 @@ class Failures(unittest.TestCase):
     def test_doctor_says_why(self):
         done = run("doctor", check=0, preexec_fn=refuse_io_uring)
         self.assertIn("seccomp", done.stdout)
+
+    @unittest.skipIf(MEMBARRIER is None, "the call's number is not known")
+    def test_doctor_says_what_follows_without_membarrier(self):
+        done = run("doctor", check=0, preexec_fn=refuse_membarrier)
+        self.assertIn("timer tick", done.stdout)
+        self.assertNotIn("timer tick", run("doctor", check=0).stdout)
 
     def test_stdout_that_takes_nothing(self):
         with open("/dev/full", "w", encoding="ascii") as full:

@@ -129,7 +129,14 @@ finding look_at_clock() {
 finding look_at_membarrier() {
     long const commands = ::syscall(SYS_membarrier, MEMBARRIER_CMD_QUERY, 0, 0);
     bool const usable = commands > 0 && (commands & MEMBARRIER_CMD_PRIVATE_EXPEDITED) != 0;
-    return {.name = "membarrier", .value = usable ? "yes" : "no"};
+    finding result{.name = "membarrier", .value = usable ? "yes" : "no"};
+    if (!usable) {
+        result.advice =
+            "While a task keeps its worker busy, completed operations of that worker wait for the timer tick, up to 4 "
+            "ms, and forked children that no other worker has seen wait for the task: let the seccomp filter allow "
+            "membarrier.";
+    }
+    return result;
 }
 
 finding look_at_backlog(io::capability_report const& can) {

@@ -4,19 +4,27 @@
 
 #include <magpie/io/endpoint.hpp>
 #include <magpie/io/fd.hpp>
+#include <magpie/io/op.hpp>
 #include <magpie/io/tcp.hpp>
 #include <magpie/runtime/config.hpp>
+#include <magpie/runtime/driver.hpp>
 #include <magpie/runtime/runtime.hpp>
 #include <magpie/runtime/this_task.hpp>
 
 #include <doctest/doctest.h>
 
+#include <atomic>
+#include <chrono>
 #include <cstddef>
+#include <cstdio>
+#include <cstdlib>
 #include <cstring>
+#include <expected>
 #include <ostream>
 #include <span>
 #include <string>
 #include <string_view>
+#include <system_error>
 #include <utility>
 #include <vector>
 
@@ -119,12 +127,44 @@ inline io::op<> read_some(io::fd const& from, std::span<std::byte> to) {
                    .length = static_cast<std::uint32_t>(to.size())});
 }
 
+// Reads one byte, and counts when that is over.
+inline task<std::size_t> reads_one(io::fd const& from, std::byte& to, std::atomic<unsigned>& ended) {
+    io::result<std::size_t> got = std::unexpected(std::error_code{});
+    try {
+        got = co_await read_some(from, {&to, 1});
+    } catch (task_cancelled const&) {
+        ended.fetch_add(1);
+        throw;
+    }
+    ended.fetch_add(1);
+    co_return got.value();
+}
+
 inline void put(io::fd const& to, std::string_view text) {
     REQUIRE(::write(to.get(), text.data(), text.size()) == static_cast<ssize_t>(text.size()));
 }
 
 inline std::string_view text_of(std::span<std::byte const> bytes) {
     return {reinterpret_cast<char const*>(bytes.data()), bytes.size()};
+}
+
+// As until(), for a task that computes: without a system call, in which the kernel would do what it has put off.
+template <class Predicate>
+void compute_until(Predicate predicate) {
+    auto const limit = std::chrono::steady_clock::now() + std::chrono::minutes{2};
+    for (unsigned looks = 1; !predicate(); ++looks) {
+        if (looks % 4096 == 0 && std::chrono::steady_clock::now() > limit) {
+            std::fputs("computed in vain\n", stderr);
+            std::abort();
+        }
+    }
+}
+
+// On a worker, for operations that were begun: the kernel knows them, and will complete them in this thread.
+inline void submit_what_was_begun() {
+    while (detail::current_driver().has_work()) {
+        detail::current_driver().poll();
+    }
 }
 
 // Lets everything that is ready run until it waits. Exact with one worker only.
