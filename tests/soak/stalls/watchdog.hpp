@@ -46,7 +46,7 @@ private:
     std::atomic<std::uint64_t> steps_{0};
     std::list<actor*>::iterator place_;
     std::uint64_t seen_steps_ = 0;  // the watchdog's
-    std::chrono::steady_clock::time_point seen_at_ = std::chrono::steady_clock::now();
+    std::chrono::steady_clock::duration seen_at_{};
 };
 
 // Stands around one co_await.
@@ -69,7 +69,8 @@ private:
 };
 
 // Looks at all actors now and then. One that has not moved for `patience` is the failure this program looks for: what is
-// known about everybody goes to stderr, and the process aborts.
+// known about everybody goes to stderr, and the process aborts. Time in which the watchdog did not get to run itself is
+// not counted: other programs have the CPUs, or the machine sleeps.
 class watchdog {
 public:
     explicit watchdog(std::chrono::seconds patience);
@@ -85,6 +86,7 @@ private:
 
     void watch();
     actor const* find_stuck();
+    void advance_clock();
     void dump();
 
     std::chrono::seconds const patience_;
@@ -93,6 +95,8 @@ private:
     bool stop_ = false;
     runtime* runtime_ = nullptr;
     std::list<actor*> actors_;
+    std::chrono::steady_clock::duration now_{};  // by its own clock
+    std::chrono::steady_clock::time_point last_look_ = std::chrono::steady_clock::now();
     std::thread thread_;
 };
 
