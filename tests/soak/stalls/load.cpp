@@ -1,8 +1,8 @@
-#include <soak/stalls/load.hpp>
-
 #include <cstdio>
 #include <cstdlib>
 #include <new>
+
+#include <soak/stalls/load.hpp>
 
 namespace magpie::tests {
 
@@ -32,8 +32,7 @@ void load::compute(dice& roll) noexcept {
     clock::time_point const storm{clock::duration(storm_end_.load(std::memory_order_relaxed))};
     if (now < storm) {
         unsigned left = places_.load(std::memory_order_relaxed);
-        while (left != 0 && !places_.compare_exchange_weak(left, left - 1, std::memory_order_relaxed)) {
-        }
+        while (left != 0 && !places_.compare_exchange_weak(left, left - 1, std::memory_order_relaxed)) {}
         if (left != 0) {
             compute_until(storm, roll);
             return;

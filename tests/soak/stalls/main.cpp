@@ -17,8 +17,8 @@
 
 #include <runtime/support/kit.hpp>
 #include <soak/stalls/round.hpp>
-#include <sys/syscall.h>
 #include <support/soak.hpp>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 namespace {

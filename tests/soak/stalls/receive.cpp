@@ -32,8 +32,8 @@ std::string name_of(half const& h) {
 
 void check(world& w, byte_pattern const& bytes, std::span<std::byte const> got, std::uint64_t offset) {
     if (auto const wrong = bytes.first_wrong(got, offset)) {
-        w.watch.fail(fmt::format("byte {} of a stream is wrong ({} received from {} on)", offset + *wrong, got.size(),
-                                 offset));
+        w.watch.fail(
+            fmt::format("byte {} of a stream is wrong ({} received from {} on)", offset + *wrong, got.size(), offset));
     }
 }
 
@@ -71,9 +71,9 @@ task<step> read_own(half& h, actor& who) {
     co_return took(h, got, buffer);
 }
 
-// As a task of its own. The bytes that it was given are in the stream's account before it can be interrupted again.
-task<step> read_as_child(half& h) {
-    actor who(h.all.watch, "reading child", h.all.number(), h.me.roll.next());
+// As a task of its own, with choices of its own: the parent makes others meanwhile. The bytes that it was given are in the stream's account before it can be interrupted again.
+task<step> read_as_child(half& h, std::uint64_t seed) {
+    actor who(h.all.watch, "reading child", h.all.number(), seed);
     h.all.work.compute(who.roll);
     step const s = co_await read_own(h, who);
     h.all.work.compute(who.roll);
@@ -124,8 +124,7 @@ task<step> read_in_time(half& h) {
         auto const got = co_await timeout(h.me.roll.up_to(1ms), h.stream.read(std::span(buffer)));
         w.over();
         co_return took(h, got, buffer);
-    } catch (timeout_error const&) {
-    }
+    } catch (timeout_error const&) {}
     h.all.count(tally_of::timed_out);
     co_return step::nothing;
 }
@@ -136,8 +135,7 @@ task<step> borrow_in_time(half& h) {
         auto const got = co_await timeout(h.me.roll.up_to(1ms), h.stream.read());
         w.over();
         co_return got ? took(h, got->bytes()) : judge(h, got.error());
-    } catch (timeout_error const&) {
-    }
+    } catch (timeout_error const&) {}
     h.all.count(tally_of::timed_out);
     co_return step::nothing;
 }
@@ -163,7 +161,7 @@ task<step> read_with_limit(half& h) {
 
 // In a group: the child must have ended before this frame does, whoever is cancelled.
 task<> cancel_a_read(half& h, task_group& g, step& s) {
-    auto child = g.spawn(read_as_child(h));
+    auto child = g.spawn(read_as_child(h, h.me.roll.next()));
     if (h.me.roll.one_in(2)) {
         co_await this_task::yield();
     } else {
@@ -193,7 +191,7 @@ task<int> pause(duration time) {
 
 task<step> read_or_pause(half& h) {
     waiting w(h.me, "bytes or a pause");
-    auto first = co_await select(read_as_child(h), pause(h.me.roll.up_to(1ms)));
+    auto first = co_await select(read_as_child(h, h.me.roll.next()), pause(h.me.roll.up_to(1ms)));
     w.over();
     if (first.index == 0) {
         co_return std::get<0>(first.value);
@@ -202,8 +200,8 @@ task<step> read_or_pause(half& h) {
     co_return first.template late<0>().value_or(step::nothing);
 }
 
-task<int> compute_aside(half& h) {
-    actor who(h.all.watch, "computing child", h.all.number(), h.me.roll.next());
+task<int> compute_aside(half& h, std::uint64_t seed) {
+    actor who(h.all.watch, "computing child", h.all.number(), seed);
     h.all.work.compute(who.roll);
     if (who.roll.one_in(3)) {
         waiting w(who, "a turn");
@@ -215,7 +213,8 @@ task<int> compute_aside(half& h) {
 task<step> read_beside_others(half& h) {
     h.all.count(tally_of::forked);
     waiting w(h.me, "a gather with a read in it");
-    auto const [one, s, two] = co_await gather(compute_aside(h), read_as_child(h), compute_aside(h));
+    auto const [one, s, two] = co_await gather(compute_aside(h, h.me.roll.next()), read_as_child(h, h.me.roll.next()),
+                                               compute_aside(h, h.me.roll.next()));
     w.over();
     if (one + two != 2) {
         h.all.watch.fail("a gather gave other values than its children");
@@ -237,16 +236,25 @@ task<step> read_when_ready(half& h) {
 
 task<step> read_somehow(half& h) {
     switch (h.me.roll.next() % 12) {
-    case 0: return read_in_time(h);
-    case 1: return borrow_in_time(h);
-    case 2: return read_with_limit(h);
-    case 3: return read_and_cancel(h);
-    case 4: return read_or_pause(h);
-    case 5: return read_beside_others(h);
-    case 6: return read_when_ready(h);
+    case 0:
+        return read_in_time(h);
+    case 1:
+        return borrow_in_time(h);
+    case 2:
+        return read_with_limit(h);
+    case 3:
+        return read_and_cancel(h);
+    case 4:
+        return read_or_pause(h);
+    case 5:
+        return read_beside_others(h);
+    case 6:
+        return read_when_ready(h);
     case 7:
-    case 8: return read_own(h, h.me);
-    default: return read_borrowed(h);
+    case 8:
+        return read_own(h, h.me);
+    default:
+        return read_borrowed(h);
     }
 }
 

@@ -96,8 +96,8 @@ task<step> write_in_time(half& h, std::span<std::byte const> next) {
     co_return s;
 }
 
-task<> write_as_child(half& h, std::span<std::byte const> next, std::size_t& done) {
-    actor who(h.all.watch, "writing child", h.all.number(), h.me.roll.next());
+task<> write_as_child(half& h, std::uint64_t seed, std::span<std::byte const> next, std::size_t& done) {
+    actor who(h.all.watch, "writing child", h.all.number(), seed);
     h.all.work.compute(who.roll);
     waiting w(who, "room for all bytes");
     auto const all = co_await io::write_all(h.stream, next, done);
@@ -109,7 +109,7 @@ task<> write_as_child(half& h, std::span<std::byte const> next, std::size_t& don
 
 // In a group, as in receive.cpp.
 task<> cancel_a_write(half& h, task_group& g, std::span<std::byte const> next, std::size_t& done) {
-    auto child = g.spawn(write_as_child(h, next, done));
+    auto child = g.spawn(write_as_child(h, h.me.roll.next(), next, done));
     co_await sleep(h.me.roll.up_to(1ms));
     bool const asked = child.cancel();
     try {
@@ -131,10 +131,14 @@ task<step> write_and_cancel(half& h, std::span<std::byte const> next) {
 
 task<step> write_somehow(half& h, std::span<std::byte const> next) {
     switch (h.me.roll.next() % 6) {
-    case 0: return write_parts(h, next);
-    case 1: return write_in_time(h, next);
-    case 2: return write_and_cancel(h, next);
-    default: return write_once(h, next);
+    case 0:
+        return write_parts(h, next);
+    case 1:
+        return write_in_time(h, next);
+    case 2:
+        return write_and_cancel(h, next);
+    default:
+        return write_once(h, next);
     }
 }
 

@@ -50,8 +50,7 @@ task<std::optional<io::tcp_stream>> try_connect(world& w, io::endpoint where, ac
             w.watch.fail("cannot connect: " + made.error().message());
         }
         co_return std::move(*made);
-    } catch (timeout_error const&) {
-    }
+    } catch (timeout_error const&) {}
     w.count(tally_of::timed_out);
     co_return std::nullopt;
 }

@@ -39,7 +39,13 @@ private:
 // One direction of a session, at one end.
 struct half {
     half(world& w, io::tcp_stream& s, byte_pattern p, std::uint64_t n, bool b, char const* role, std::uint64_t seed)
-        : all(w), stream(s), bytes(p), session(seed), total(n), may_break(b), me(w.watch, role, seed, mixed(seed) ^ n, n) {}
+        : all(w),
+          stream(s),
+          bytes(p),
+          session(seed),
+          total(n),
+          may_break(b),
+          me(w.watch, role, seed, mixed(seed) ^ n, n) {}
 
     std::uint64_t done() const noexcept { return me.at.load(std::memory_order_relaxed); }
     void advance(std::size_t n) noexcept { me.at.fetch_add(n, std::memory_order_relaxed); }

@@ -1,11 +1,11 @@
-#include <soak/stalls/watchdog.hpp>
-
 #include <fmt/format.h>
 
 #include <algorithm>
 #include <cstdio>
 #include <cstdlib>
 #include <string_view>
+
+#include <soak/stalls/watchdog.hpp>
 
 namespace magpie::tests {
 
@@ -124,11 +124,11 @@ void watchdog::dump() {
     for (actor const* const each : actors_) {
         char const* const what = each->waits_for_.load(std::memory_order_relaxed);
         auto const idle = duration_cast<milliseconds>(now_ - each->seen_at_);
-        std::fprintf(stderr, "  %s %llu: %s%s, at %llu of %llu, %llu steps, the last %lld ms ago or later\n", each->role_,
-                     static_cast<unsigned long long>(each->number_), what == nullptr ? "runs" : "waits for ",
-                     what == nullptr ? "" : what, static_cast<unsigned long long>(each->at.load()),
-                     static_cast<unsigned long long>(each->total_), static_cast<unsigned long long>(each->seen_steps_),
-                     static_cast<long long>(idle.count()));
+        std::fprintf(stderr, "  %s %llu: %s%s, at %llu of %llu, %llu steps, the last %lld ms ago or later\n",
+                     each->role_, static_cast<unsigned long long>(each->number_),
+                     what == nullptr ? "runs" : "waits for ", what == nullptr ? "" : what,
+                     static_cast<unsigned long long>(each->at.load()), static_cast<unsigned long long>(each->total_),
+                     static_cast<unsigned long long>(each->seen_steps_), static_cast<long long>(idle.count()));
     }
     if (runtime_ != nullptr) {
         print_counters(runtime_->snapshot().prometheus());
