@@ -169,14 +169,42 @@ bool op_base::reaped(unsigned which, std::int32_t result, std::uint32_t flags) n
     if (result == -ENOBUFS && wants_buffer()) {
         return true;
     }
+    if (result == -EINTR && may_repeat() && !cancel_was_asked()) {
+        return true;
+    }
     inject_point();
     std::uint8_t const before = state_.fetch_or(done, mo_acq_rel);
     return (before & cancel_open) == 0;
 }
 
+// Those that have done nothing when they are interrupted.
+bool op_base::may_repeat() const noexcept {
+    switch (request_.code) {
+    case io::opcode::nop:
+    case io::opcode::read:
+    case io::opcode::readv:
+    case io::opcode::write:
+    case io::opcode::writev:
+    case io::opcode::recv:
+    case io::opcode::recvmsg:
+    case io::opcode::send:
+    case io::opcode::sendmsg:
+    case io::opcode::accept:
+    case io::opcode::poll_add:
+        return true;
+    default:
+        return false;
+    }
+}
+
 void op_base::completed() noexcept {
     if (is_done()) {
         wake();
+    } else if (result_ == -EINTR) {
+        if (!holds_buffer()) {
+            drop_buffer();
+        }
+        home_->post_interrupted(*this);
     } else {
         home_->post_starved(*this);
     }

@@ -25,7 +25,8 @@
 // The cancel attempt's own result is not looked at: the operation's entry says how it ended. A value that came in spite
 // of the request is delivered, and the request stays pending in the task.
 // -ENOBUFS for an operation that wants a buffer of the loop's is no end: the op goes back to its home loop, which starts
-// it again when a buffer is there, or ends it if it was asked to cancel meanwhile. If that loop's owner is stuck, another
+// it again when a buffer is there, or ends it if it was asked to cancel meanwhile. So does -EINTR that nobody asked for: a
+// thread of the kernel's that was to wait for the descriptor was interrupted, as when the system is suspended. If that loop's owner is stuck, another
 // worker takes the op to its own loop and starts it there.
 //
 // Who may touch what:
@@ -143,6 +144,7 @@ private:
 
     bool try_cancel() noexcept final;
     void drop_buffer() noexcept;
+    bool may_repeat() const noexcept;
 
     io::request request_;
     op_deadline* const deadline_;  // null: it may wait for ever

@@ -47,6 +47,13 @@ void event_loop::take_in_messages() noexcept {
     // In this order: an op that is in both is then found in a list of this loop, where cancelling it ends it. If a rescuer
     // has it in its hands at that moment, that one sees that it was asked to.
     starved_.take_all([this](op_base& op) { wait_for_buffer(op); });
+    interrupted_.take_all([this](op_base& op) {
+        if (op.cancel_was_asked()) {
+            op.finish(-ECANCELED);
+        } else {
+            restart(op);
+        }
+    });
     cancels_.take_all([this](op_base& op) { cancel(op); });
     returned_.take_all([this](op_base& op) { cancel(op); });
     if (buffers_are_back()) {
@@ -168,8 +175,17 @@ void event_loop::restart_starved() noexcept {
     }
 }
 
-void event_loop::hand_over_starved(event_loop& to) noexcept {
+void event_loop::hand_over(op_base& op, event_loop& to) noexcept {
+    if (op.move_to(to)) {
+        to.restart(op);
+    } else {
+        op.finish(-ECANCELED);
+    }
+}
+
+void event_loop::hand_over_unstarted(event_loop& to) noexcept {
     constexpr std::size_t most = 64;
+    interrupted_.take_all([&](op_base& op) { hand_over(op, to); });
     bool taken_in = false;
     starved_.take_all([&](op_base& op) {
         wait_for_buffer(op);
@@ -181,11 +197,7 @@ void event_loop::hand_over_starved(event_loop& to) noexcept {
         if (op == nullptr) {
             return;
         }
-        if (op->move_to(to)) {
-            to.restart(*op);
-        } else {
-            op->finish(-ECANCELED);
-        }
+        hand_over(*op, to);
     }
     if (taken_in) {
         wakeup_.notify();  // the owner may sleep by now, and has not seen them in its list

@@ -40,6 +40,11 @@ public:
         cancels_.post(op);
         wakeup_.notify();
     }
+    // The op was interrupted, and is to be started again. Any thread.
+    void post_interrupted(op_base& op) noexcept {
+        interrupted_.post(op);
+        wakeup_.notify();
+    }
     // The op found no buffer. Any thread.
     void post_starved(op_base& op) noexcept {
         starved_.post(op);
@@ -54,7 +59,8 @@ protected:
     ~event_loop() override = default;
 
     bool has_messages() const noexcept {
-        return !cancels_.empty() || !returned_.empty() || !starved_.empty() || buffers_are_back();
+        return !cancels_.empty() || !returned_.empty() || !starved_.empty() || !interrupted_.empty() ||
+               buffers_are_back();
     }
 
     // Does what the messages ask for. Owner.
@@ -80,10 +86,12 @@ protected:
     // Of those that were left to the owner: has one completed meanwhile, or found no buffer? Any thread, for a stuck owner.
     void end_returned() noexcept;
 
-    // Operations wait for a buffer of this loop. Any thread: a hint.
-    bool has_starved() const noexcept { return starving_.load(mo_relaxed) != 0 || !starved_.empty(); }
+    // Operations wait for a buffer of this loop, or for a new start. Any thread: a hint.
+    bool has_unstarted() const noexcept {
+        return starving_.load(mo_relaxed) != 0 || !starved_.empty() || !interrupted_.empty();
+    }
     // For a stuck owner, by the owner of `to`: those go over to that loop and start there, as far as it has buffers.
-    void hand_over_starved(event_loop& to) noexcept;
+    void hand_over_unstarted(event_loop& to) noexcept;
 
     // The first and the last thing in poll(). Owner.
     void begin_poll() noexcept;
@@ -114,6 +122,7 @@ private:
     void cancel(op_base& op) noexcept;
     void restart_starved() noexcept;
     bool end_if_over(op_base& op) noexcept;
+    void hand_over(op_base& op, event_loop& to) noexcept;
     void give_back(op_base& op) noexcept;
     op_base* pop_starved() noexcept;
     bool take_out_starved(op_base& op) noexcept;
@@ -122,6 +131,7 @@ private:
     op_inbox<link_of_item> cancels_;
     op_inbox<link_of_item> returned_;  // cancellations that only the owner can carry out
     op_inbox<link_of_hook> starved_;
+    op_inbox<link_of_hook> interrupted_;
     buffer_ring_config buffer_sizes_;
     buffer_pool_ptr buffers_;
     mutable atomic<bool> watched_{false};

@@ -19,7 +19,8 @@ uring_loop* loop_of_this_thread() noexcept {
 }  // namespace
 
 bool uring_loop::is_stranded() const noexcept {
-    return ring_.has_completions() || ring_.unsubmitted() != 0 || ring_.must_enter() || has_cancels() || has_starved();
+    return ring_.has_completions() || ring_.unsubmitted() != 0 || ring_.must_enter() || has_cancels() ||
+           has_unstarted();
 }
 
 std::size_t uring_loop::take_over() noexcept {
@@ -40,7 +41,7 @@ std::size_t uring_loop::take_over() noexcept {
     }
     std::size_t const taken = reap();
     if (uring_loop* const here = loop_of_this_thread(); here != nullptr && here != this) {
-        hand_over_starved(*here);
+        hand_over_unstarted(*here);
     }
     // What the kernel did not know any more had completed, and has been taken in by now.
     end_returned();
