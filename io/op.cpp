@@ -130,12 +130,28 @@ bool op_base::try_cancel() noexcept {
             return false;  // over, or on its way already
         }
         inject_point();
-        auto const asked = static_cast<std::uint8_t>(seen | cancel_open | cancel_asked);
+        bool const is_moving = (seen & moving) != 0;
+        auto const asked = static_cast<std::uint8_t>(seen | cancel_asked | (is_moving ? 0 : cancel_open));
         if (state_.compare_exchange_weak(seen, asked, mo_acq_rel, mo_relaxed)) {
-            home_->post_cancel(*this);
+            if (!is_moving) {
+                home_->post_cancel(*this);
+            }
             return false;  // the op's own completion ends the wait
         }
     }
+}
+
+bool op_base::move_to(event_loop& to) noexcept {
+    std::uint8_t seen = state_.load(mo_relaxed);
+    do {
+        if ((seen & cancel_asked) != 0) {
+            return false;
+        }
+        inject_point();
+    } while (!state_.compare_exchange_weak(seen, static_cast<std::uint8_t>(seen | moving), mo_acq_rel, mo_relaxed));
+    home_ = &to;
+    inject_point();
+    return (state_.fetch_and(static_cast<std::uint8_t>(~moving), mo_acq_rel) & cancel_asked) == 0;
 }
 
 bool op_base::reaped(unsigned which, std::int32_t result, std::uint32_t flags) noexcept {
@@ -153,14 +169,42 @@ bool op_base::reaped(unsigned which, std::int32_t result, std::uint32_t flags) n
     if (result == -ENOBUFS && wants_buffer()) {
         return true;
     }
+    if (result == -EINTR && may_repeat() && !cancel_was_asked()) {
+        return true;
+    }
     inject_point();
     std::uint8_t const before = state_.fetch_or(done, mo_acq_rel);
     return (before & cancel_open) == 0;
 }
 
+// Those that have done nothing when they are interrupted.
+bool op_base::may_repeat() const noexcept {
+    switch (request_.code) {
+    case io::opcode::nop:
+    case io::opcode::read:
+    case io::opcode::readv:
+    case io::opcode::write:
+    case io::opcode::writev:
+    case io::opcode::recv:
+    case io::opcode::recvmsg:
+    case io::opcode::send:
+    case io::opcode::sendmsg:
+    case io::opcode::accept:
+    case io::opcode::poll_add:
+        return true;
+    default:
+        return false;
+    }
+}
+
 void op_base::completed() noexcept {
     if (is_done()) {
         wake();
+    } else if (result_ == -EINTR) {
+        if (!holds_buffer()) {
+            drop_buffer();
+        }
+        home_->post_interrupted(*this);
     } else {
         home_->post_starved(*this);
     }

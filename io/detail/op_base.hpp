@@ -9,6 +9,7 @@
 //   state_:  done           the operation's own entry has come: result_ and flags_ are final
 //            cancel_open    a message to the home loop, or a cancel entry in the kernel, still names this operation
 //            cancel_asked   a canceller, or the op's deadline, has asked at some time; never taken back
+//            moving         starved, and on its way to another loop: who asks now leaves the rest to the mover
 //
 //   0            --reaped(own)-->              done                        the reaper wakes the task
 //   0            --try_cancel()-->             cancel_open|asked           the canceller posts a message to the home loop
@@ -17,15 +18,22 @@
 //   cancel_open  --home loop, in the kernel--> cancel_open                 a cancel entry is submitted
 //   cancel_open  --reaped(cancel)-->           0                           too late, or not possible: a later request tries again
 //   cancel_open|done --reaped(cancel)-->       done                        the reaper wakes the task
+//   0            --move_to()-->                moving                      refused if asked: then the mover ends the op
+//   moving       --try_cancel()-->             moving|asked                no message: the mover ends the op
+//   moving       --move_to()-->                0                           home_ is the other loop from here on
 //
 // The cancel attempt's own result is not looked at: the operation's entry says how it ended. A value that came in spite
 // of the request is delivered, and the request stays pending in the task.
 // -ENOBUFS for an operation that wants a buffer of the loop's is no end: the op goes back to its home loop, which starts
-// it again when a buffer is there, or ends it if it was asked to cancel meanwhile.
+// it again when a buffer is there, or ends it if it was asked to cancel meanwhile. So does -EINTR that nobody asked for: a
+// thread of the kernel's that was to wait for the descriptor was interrupted, as when the system is suspended. If that loop's owner is stuck, another
+// worker takes the op to its own loop and starts it there.
 //
 // Who may touch what:
-//   request_, place_, …     the home loop's owner; what the maps of io/op.hpp set before the op starts
-//   home_                   written before the op is published, constant then
+//   request_, …             the home loop's owner; what the maps of io/op.hpp set before the op starts
+//   place_                  the home loop's owner; into and out of `starved` under that loop's lock for these
+//   home_                   written before the op is published, and by a mover; read after a change of state_ that shows
+//                           that no mover is at it
 //   result_, flags_         whoever sets `done`, before it; the task, after the wake-up
 //   hook                    whoever holds the op: the owner's list it waits in, or the batch of its reaper
 //   work_item::next         the home loop's inbox of cancel messages, before the wake-up
@@ -67,8 +75,8 @@ public:
     // --- For the loops.
 
     io::request& request() noexcept { return request_; }
-    place where() const noexcept { return place_; }
-    void set_place(place p) noexcept { place_ = p; }
+    place where() const noexcept { return place_.load(mo_relaxed); }
+    void set_place(place p) noexcept { place_.store(p, mo_relaxed); }
     // The kernel, or the loop, chooses the buffer to receive into.
     bool wants_buffer() const noexcept { return (request_.entry_flags & io::entry_buffer_select) != 0; }
     // The loop chose one before it started the op (where the kernel cannot); with_buffer() tells the result of it.
@@ -99,6 +107,9 @@ public:
     }
     // Ends an op that the owner holds, and wakes the task unless a cancel message still names it.
     void finish(std::int32_t result) noexcept;
+    // The op starved in a loop whose owner is stuck, and the caller has taken it out there: its home is `to` from now on.
+    // False: it was asked to cancel, and is to be finished.
+    [[nodiscard]] bool move_to(event_loop& to) noexcept;
     // The cancel message or entry is out of the world. Wakes the task if that was the last thing it waited for.
     void end_cancel() noexcept;
     bool is_done() const noexcept {
@@ -129,9 +140,11 @@ private:
     static constexpr std::uint8_t done = 1;
     static constexpr std::uint8_t cancel_open = 2;
     static constexpr std::uint8_t cancel_asked = 4;
+    static constexpr std::uint8_t moving = 8;
 
     bool try_cancel() noexcept final;
     void drop_buffer() noexcept;
+    bool may_repeat() const noexcept;
 
     io::request request_;
     op_deadline* const deadline_;  // null: it may wait for ever
@@ -139,7 +152,7 @@ private:
     guarded<std::int32_t> result_ = 0;
     std::uint32_t flags_ = 0;
     atomic<std::uint8_t> state_{0};
-    place place_ = place::kernel;
+    atomic<place> place_{place::kernel};
     bool tried_ = false;
     std::int32_t held_buffer_ = -1;  // written by the owner before the op is published
 };

@@ -7,6 +7,7 @@
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
+#include <limits>
 #include <utility>
 
 #include <errno.h>
@@ -96,7 +97,7 @@ void uring_loop::restart(op_base& op) noexcept {
     if (op.wants_buffer() && !choose_buffer(op)) {
         return;
     }
-    if (queued_.empty() && try_start(op)) {
+    if (queued_.empty() && try_start(op, op_limit_)) {
         return;
     }
     op.set_place(op_base::place::queued);
@@ -128,8 +129,8 @@ bool uring_loop::choose_buffer(op_base& op) noexcept {
     return true;
 }
 
-bool uring_loop::try_start(op_base& op) noexcept {
-    if (promised() >= op_limit_) {
+bool uring_loop::try_start(op_base& op, std::uint64_t limit) noexcept {
+    if (promised() >= limit) {
         return false;
     }
     io_uring_sqe* const entry = next_entry();
@@ -143,18 +144,34 @@ bool uring_loop::try_start(op_base& op) noexcept {
     return true;
 }
 
-void uring_loop::start_queued() noexcept {
-    while (!queued_cancels_.empty() && try_cancel(static_cast<op_base&>(*queued_cancels_.front()))) {
+// True: something waits for room, and no operation has ended for so long that it may be the one that they wait for.
+bool uring_loop::nothing_ends(bool idle) noexcept {
+    constexpr unsigned looks_while_busy = 16;
+    if (queued_.empty() && queued_cancels_.empty()) {
+        looks_in_vain_ = 0;
+        return false;
+    }
+    std::uint64_t const reaped = reaped_.load(mo_relaxed);
+    looks_in_vain_ = std::exchange(reaped_at_look_, reaped) == reaped ? looks_in_vain_ + 1 : 0;
+    return (idle && !ring_.has_completions()) || looks_in_vain_ >= looks_while_busy;
+}
+
+void uring_loop::start_queued(bool idle) noexcept {
+    bool const all = nothing_ends(idle);
+    constexpr std::uint64_t no_limit = std::numeric_limits<std::uint64_t>::max();
+    std::uint64_t const for_cancels = all ? no_limit : cancel_limit_;
+    std::uint64_t const for_ops = all ? no_limit : op_limit_;
+    while (!queued_cancels_.empty() && try_cancel(static_cast<op_base&>(*queued_cancels_.front()), for_cancels)) {
         (void)queued_cancels_.pop_front();
     }
     cancels_queued_.store(!queued_cancels_.empty(), mo_relaxed);
     while (completion* const first = queued_.front()) {
         op_base& op = op_of(*first);
-        if (promised() >= op_limit_) {
+        if (promised() >= for_ops) {
             break;
         }
         queued_.erase(first);
-        if (!try_start(op)) {
+        if (!try_start(op, for_ops)) {
             queued_.push_front(first);
             op.set_place(op_base::place::queued);
             break;
@@ -181,15 +198,15 @@ void uring_loop::unlink(op_base& op) noexcept {
 }
 
 void uring_loop::cancel_in_kernel(op_base& op) noexcept {
-    if (!queued_cancels_.empty() || !try_cancel(op)) {
+    if (!queued_cancels_.empty() || !try_cancel(op, cancel_limit_)) {
         queued_cancels_.push_back(&op);
         cancels_queued_.store(true, mo_relaxed);
     }
 }
 
 // Entries are taken in order, so that the kernel knows the operation by the time it comes to this one.
-bool uring_loop::try_cancel(op_base& op) noexcept {
-    if (promised() >= cancel_limit_) {
+bool uring_loop::try_cancel(op_base& op, std::uint64_t limit) noexcept {
+    if (promised() >= limit) {
         return false;
     }
     io_uring_sqe* const entry = next_entry();
@@ -209,7 +226,7 @@ bool uring_loop::try_cancel(op_base& op) noexcept {
 void uring_loop::poll() {
     begin_poll();
     take_in_messages();
-    start_queued();
+    start_queued(false);
     if (ring_.unsubmitted() != 0 || ring_.must_enter()) {
         enter(0, nullptr);
     }
@@ -219,10 +236,10 @@ void uring_loop::poll() {
 
 void uring_loop::park(time_point deadline) {
     parking_.store(true, mo_relaxed);
-    full_fence();  // pairs with the one in reap_all(): one of the two sees the other
+    full_fence();                                   // pairs with the one in reap_all(): one of the two sees the other
     bool const alone = !reaping_.load(mo_acquire);  // pairs with the release in reap_all(): the head as that left it
     take_in_messages();
-    start_queued();
+    start_queued(true);
     if (!wakeup_.prepare_sleep()) {
         parking_.store(false, mo_relaxed);
         poll();

@@ -16,9 +16,11 @@
 // sleep have gone. Dekker's pattern: the owner stores parking_, fences, and does not sleep if somebody reaps; a reaper
 // takes the lock, fences, and leaves if the owner is parking.
 //
-// No more is ever in flight than the completion queue can hold: begun_ - reaped_ counts what has been promised a place.
-// Operations stay a little below that bound, so that there is always room for the cancellations without which they might
-// never end, and for the one read by which other threads wake this loop. What finds no room waits in a list.
+// Normally no more is in flight than the completion queue can hold: begun_ - reaped_ counts what has been promised a
+// place. Operations stay a little below that bound, so that there is room for cancellations, and for the one read by
+// which other threads wake this loop. What finds no room waits in a list. But what is in flight may be reads that only
+// end when what waits has been written: so while nothing ends, the bound gives way. Entries that then find no place are
+// kept by the kernel, at a cost, until the loop enters it.
 
 #include <magpie/io/loop/event_loop.hpp>
 #include <magpie/io/loop/ring.hpp>
@@ -81,9 +83,10 @@ private:
     buffer_pool_ptr make_buffers(buffer_ring_config const& sizes) override;
 
     [[nodiscard]] bool choose_buffer(op_base& op) noexcept;
-    [[nodiscard]] bool try_start(op_base& op) noexcept;
-    [[nodiscard]] bool try_cancel(op_base& op) noexcept;
-    void start_queued() noexcept;
+    [[nodiscard]] bool try_start(op_base& op, std::uint64_t limit) noexcept;
+    [[nodiscard]] bool try_cancel(op_base& op, std::uint64_t limit) noexcept;
+    void start_queued(bool idle) noexcept;
+    [[nodiscard]] bool nothing_ends(bool idle) noexcept;
     io_uring_sqe* next_entry() noexcept;
     void publish() noexcept;
     [[nodiscard]] bool arm_wake_read() noexcept;
@@ -107,6 +110,8 @@ private:
     ring ring_;
     std::uint64_t op_limit_;                     // most entries promised before operations must wait
     std::uint64_t cancel_limit_;                 // most entries promised before cancellations must wait
+    std::uint64_t reaped_at_look_ = 0;           // reaped_, when start_queued() last found some without room
+    unsigned looks_in_vain_ = 0;                 // how often it has found the same since
     completion_list queued_;                     // operations without room
     intrusive_queue<work_item> queued_cancels_;  // operations whose cancellation has no room
     // Written by the owner, read by has_work() and the like.

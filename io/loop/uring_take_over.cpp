@@ -1,6 +1,7 @@
 // What another thread does for the loop of an owner that is stuck in a task.
 
 #include <magpie/io/loop/uring_loop.hpp>
+#include <magpie/runtime/detail/current.hpp>
 #include <magpie/runtime/detail/kick.hpp>
 
 #include <chrono>
@@ -9,8 +10,17 @@
 
 namespace magpie::detail {
 
+namespace {
+
+uring_loop* loop_of_this_thread() noexcept {
+    return current_worker() == nullptr ? nullptr : dynamic_cast<uring_loop*>(&current_driver());
+}
+
+}  // namespace
+
 bool uring_loop::is_stranded() const noexcept {
-    return ring_.has_completions() || ring_.unsubmitted() != 0 || ring_.must_enter() || has_cancels();
+    return ring_.has_completions() || ring_.unsubmitted() != 0 || ring_.must_enter() || has_cancels() ||
+           has_unstarted();
 }
 
 std::size_t uring_loop::take_over() noexcept {
@@ -33,6 +43,11 @@ std::size_t uring_loop::take_over() noexcept {
         kick_owner();
     }
     taken += reap();
+    if (uring_loop* const here = loop_of_this_thread(); here != nullptr && here != this) {
+        hand_over_unstarted(*here);
+    }
+    // What the kernel did not know any more had completed, and has been taken in by now.
+    end_returned();
     return taken;
 }
 

@@ -18,6 +18,7 @@
 #include <utility>
 #include <vector>
 
+#include <errno.h>
 #include <io/support/kit.hpp>
 
 namespace {
@@ -216,6 +217,52 @@ TEST_CASE("CAN-25, IO-02: cancelling from every side loses no byte and delivers 
         }
         CHECK(all.cancelled.load() > 0);
     });
+}
+
+// A nop that the kernel ends with the result it is told: Linux 6.10.
+class told_nop final : public detail::op_awaiter<io::as_count> {
+public:
+    explicit told_nop(int result) : op_awaiter(asked(result), io::as_count()) {}
+    void tell(int result) { request() = asked(result); }
+
+private:
+    static io::request asked(int result) {
+        constexpr std::uint32_t inject_result = 1;
+        return {.length = static_cast<std::uint32_t>(result), .flags = inject_result};
+    }
+};
+
+task<io::result<std::size_t>> await_it(told_nop& op) {
+    co_return co_await op;
+}
+
+TEST_CASE("an interruption that nobody asked for is none: the operation is started again, and can be cancelled" *
+          doctest::skip(!io_uring_is_allowed())) {
+    auto const main = []() -> task<> {
+        told_nop first(5);
+        auto const known = co_await await_it(first);
+        if (!known) {
+            MESSAGE("this kernel does not know IORING_NOP_INJECT_RESULT");
+            co_return;
+        }
+        REQUIRE(*known == 5);
+        told_nop op(-EINTR);
+        auto waits = spawn(await_it(op));
+        co_await let_others_run();
+        detail::current_driver().poll();
+        co_await let_others_run();
+        CHECK(!waits.done());
+        op.tell(7);
+        CHECK((co_await std::move(waits)).value() == 7);
+
+        told_nop again(-EINTR);
+        auto cancelled = spawn(await_it(again));
+        co_await let_others_run();
+        CHECK(cancelled.cancel());
+        CHECK_THROWS_AS((void)co_await std::move(cancelled), child_cancelled);
+        CHECK(detail::current_driver().in_flight() == 0);
+    };
+    run(main(), with_backend(io_backend::io_uring));
 }
 
 }  // namespace
