@@ -36,7 +36,7 @@ struct echo_rules {
 // BYTE:DURATION, where BYTE is a character or 0xNN: "x:5ms", "0xff:200us"; at most 10 s. The error is one sentence.
 std::expected<time_rule, std::string> parse_time_rule(std::string_view text);
 
-// BYTE:SIZE, where SIZE is as parse_bytes has it: "x:100", "0xff:64KiB"; from 1 byte to 1 GiB. The error is one sentence.
+// BYTE:SIZE, where SIZE is as parse_bytes has it: "x:100", "0xff:64KiB"; at least 1 byte. The error is one sentence.
 std::expected<size_rule, std::string> parse_size_rule(std::string_view text);
 
 }  // namespace magpie::tools

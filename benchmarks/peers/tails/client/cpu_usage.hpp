@@ -1,0 +1,52 @@
+#pragma once
+
+// Who used the CPUs meanwhile.
+
+#include <cstdint>
+#include <fstream>
+#include <stdexcept>
+#include <string>
+
+#include <sys/types.h>
+#include <time.h>
+#include <unistd.h>
+
+namespace peers {
+
+// CPU time in nanoseconds up to now.
+struct cpu_usage {
+    std::int64_t server = 0;
+    std::int64_t client = 0;  // this process
+    std::int64_t machine =
+        0;  // all that was not idle, from /proc/stat: to 10 ms, or better where the kernel counts idleness
+
+    static cpu_usage now(pid_t server) {
+        clockid_t clock = 0;
+        if (::clock_getcpuclockid(server, &clock) != 0) {
+            throw std::runtime_error("the server is gone");
+        }
+        return {read(clock), read(CLOCK_PROCESS_CPUTIME_ID), busy()};
+    }
+
+private:
+    static std::int64_t read(clockid_t clock) {
+        timespec used{};
+        ::clock_gettime(clock, &used);
+        return std::int64_t{used.tv_sec} * 1'000'000'000 + used.tv_nsec;
+    }
+
+    static std::int64_t busy() {
+        std::ifstream file("/proc/stat");
+        std::string cpu;
+        std::int64_t user = 0, nice = 0, system = 0, idle = 0, waiting = 0;
+        file >> cpu >> user >> nice >> system >> idle >> waiting;
+        std::int64_t const tick = 1'000'000'000 / ::sysconf(_SC_CLK_TCK);
+        return read(CLOCK_MONOTONIC) * ::sysconf(_SC_NPROCESSORS_ONLN) - (idle + waiting) * tick;
+    }
+};
+
+inline cpu_usage operator-(cpu_usage const& a, cpu_usage const& b) {
+    return {a.server - b.server, a.client - b.client, a.machine - b.machine};
+}
+
+}  // namespace peers
