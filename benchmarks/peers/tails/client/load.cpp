@@ -97,15 +97,14 @@ outcome load::run() {
         if (phase_ == phase::warming && t >= measured_from_) {
             begin_measuring(t);
         }
-        if (phase_ == phase::measuring && t >= measured_until_) {
+        if (phase_ != phase::draining && plan_.rate > 0) {
             send_due(t);
+        }
+        if (phase_ == phase::measuring && t >= measured_until_) {
             end_measuring(t);
         }
         if (phase_ == phase::draining && (open_ == 0 || t >= end)) {
             break;
-        }
-        if (phase_ != phase::draining && plan_.rate > 0) {
-            send_due(t);
         }
         std::int64_t const border = phase_ == phase::warming     ? measured_from_
                                     : phase_ == phase::measuring ? measured_until_
@@ -126,6 +125,9 @@ void load::end_measuring(std::int64_t now) {
     phase_ = phase::draining;
     outcome_.used = cpu_usage::now(plan_.server) - before_;
     outcome_.seconds = (outcome_.seconds + static_cast<double>(now)) / second;
+    if (outcome_.seconds < plan_.seconds / 2) {
+        throw std::runtime_error("the machine did not let the client run");
+    }
 }
 
 void load::send_due(std::int64_t now) {
