@@ -2,6 +2,8 @@
 
 import statistics
 
+from tails.servers import KINDS
+
 
 def time_text(microseconds):
     if microseconds < 1000:
@@ -17,10 +19,6 @@ def microseconds_text(value):
 
 def rate_text(value):
     return f"{value / 1000:.1f} k/s"
-
-
-def late_text(value):
-    return time_text(value)
 
 
 def spread(values, text):
@@ -43,7 +41,7 @@ def row(runs, has_heavy):
         cells.append(spread(of("heavy", "p50"), time_text))
     cells.append(spread([run["per_second"] for run in runs], rate_text))
     cells.append(spread([run["server_us_per_answer"] for run in runs], microseconds_text))
-    cells.append(late_text(statistics.median(of("client_late", "p99"))) if runs[0]["client_late"]["count"] else "")
+    cells.append(time_text(statistics.median(of("client_late", "p99"))) if runs[0]["client_late"]["count"] else "")
     cells.append(f"{statistics.median(run['client_cores'] for run in runs):.2f}")
     cells.append(f"{max(run['foreign_cores'] for run in runs):.2f}")
     cells.append(str(len(runs)) + ("" if all(run["kept"] for run in runs) else " disturbed"))
@@ -51,7 +49,8 @@ def row(runs, has_heavy):
 
 
 def table(runs, scenario):
-    names = list(dict.fromkeys(run["server"] for run in runs if run["scenario"] == scenario.name))
+    present = {run["server"] for run in runs if run["scenario"] == scenario.name}
+    names = [name for name in KINDS if name in present]
     has_heavy = "heavy" in scenario.client
     head = ["server", "p50", "p99", "p99.9", "max"] + (["heavy ones' p50"] if has_heavy else []) + [
         "answers", "server's CPU each", "client late, p99", "client's cores", "foreign cores", "n"]
