@@ -4,10 +4,10 @@
 
 #include "../protocol.hpp"
 
+#include <algorithm>
 #include <array>
 #include <cstdio>
 #include <cstdlib>
-#include <cstring>
 #include <thread>
 #include <vector>
 
@@ -33,7 +33,7 @@ asio::awaitable<void> serve(tcp::socket socket) {
                 }
                 co_await asio::async_write(socket, asio::buffer(answer), asio::use_awaitable);
             }
-            std::memmove(buffer.data(), rest.data(), rest.size());
+            std::ranges::copy(rest, buffer.begin());
             filled = rest.size();
         }
     } catch (std::system_error const&) {

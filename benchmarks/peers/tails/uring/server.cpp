@@ -7,10 +7,10 @@
 
 #include <liburing.h>
 
+#include <algorithm>
 #include <array>
 #include <cstdio>
 #include <cstdlib>
-#include <cstring>
 #include <system_error>
 #include <thread>
 #include <vector>
@@ -150,7 +150,7 @@ private:
     }
 
     void receive(connection& of) {
-        std::memmove(of.buffer.data(), of.rest.data(), of.rest.size());
+        std::ranges::copy(of.rest, of.buffer.begin());
         of.filled = of.rest.size();
         io_uring_sqe& sqe = next_sqe();
         ::io_uring_prep_recv(&sqe, of.fd, of.buffer.data() + of.filled, of.buffer.size() - of.filled, 0);
