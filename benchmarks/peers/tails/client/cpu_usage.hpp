@@ -13,8 +13,9 @@
 
 namespace peers {
 
-// CPU time in nanoseconds up to now.
+// CPU time up to now, and the time itself; in nanoseconds.
 struct cpu_usage {
+    std::int64_t time = 0;
     std::int64_t server = 0;
     std::int64_t client = 0;  // this process
     std::int64_t machine =
@@ -25,7 +26,12 @@ struct cpu_usage {
         if (::clock_getcpuclockid(server, &clock) != 0) {
             throw std::runtime_error("the server is gone");
         }
-        return {read(clock), read(CLOCK_PROCESS_CPUTIME_ID), busy()};
+        std::int64_t const idle = idle_time();
+        std::int64_t const time = read(CLOCK_MONOTONIC);
+        return {.time = time,
+                .server = read(clock),
+                .client = read(CLOCK_PROCESS_CPUTIME_ID),
+                .machine = time * ::sysconf(_SC_NPROCESSORS_ONLN) - idle};
     }
 
 private:
@@ -35,18 +41,17 @@ private:
         return std::int64_t{used.tv_sec} * 1'000'000'000 + used.tv_nsec;
     }
 
-    static std::int64_t busy() {
+    static std::int64_t idle_time() {
         std::ifstream file("/proc/stat");
         std::string cpu;
         std::int64_t user = 0, nice = 0, system = 0, idle = 0, waiting = 0;
         file >> cpu >> user >> nice >> system >> idle >> waiting;
-        std::int64_t const tick = 1'000'000'000 / ::sysconf(_SC_CLK_TCK);
-        return read(CLOCK_MONOTONIC) * ::sysconf(_SC_NPROCESSORS_ONLN) - (idle + waiting) * tick;
+        return (idle + waiting) * (1'000'000'000 / ::sysconf(_SC_CLK_TCK));
     }
 };
 
 inline cpu_usage operator-(cpu_usage const& a, cpu_usage const& b) {
-    return {a.server - b.server, a.client - b.client, a.machine - b.machine};
+    return {a.time - b.time, a.server - b.server, a.client - b.client, a.machine - b.machine};
 }
 
 }  // namespace peers

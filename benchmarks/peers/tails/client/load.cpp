@@ -95,13 +95,13 @@ outcome load::run() {
     for (;;) {
         std::int64_t const t = now();
         if (phase_ == phase::warming && t >= measured_from_) {
-            begin_measuring(t);
+            begin_measuring();
         }
         if (phase_ != phase::draining && plan_.rate > 0) {
             send_due(t);
         }
         if (phase_ == phase::measuring && t >= measured_until_) {
-            end_measuring(t);
+            end_measuring();
         }
         if (phase_ == phase::draining && (open_ == 0 || t >= end)) {
             break;
@@ -115,16 +115,15 @@ outcome load::run() {
     return outcome_;
 }
 
-void load::begin_measuring(std::int64_t now) {
+void load::begin_measuring() {
     phase_ = phase::measuring;
     before_ = cpu_usage::now(plan_.server);
-    outcome_.seconds = -static_cast<double>(now);
 }
 
-void load::end_measuring(std::int64_t now) {
+void load::end_measuring() {
     phase_ = phase::draining;
     outcome_.used = cpu_usage::now(plan_.server) - before_;
-    outcome_.seconds = (outcome_.seconds + static_cast<double>(now)) / second;
+    outcome_.seconds = static_cast<double>(outcome_.used.time) / second;
     if (outcome_.seconds < plan_.seconds / 2) {
         throw std::runtime_error("the machine did not let the client run");
     }

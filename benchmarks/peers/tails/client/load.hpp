@@ -57,8 +57,8 @@ private:
     void send(std::size_t to, request const& r);
     void receive(std::int64_t until);
     void answered(std::size_t on, request const& r);
-    void begin_measuring(std::int64_t now);
-    void end_measuring(std::int64_t now);
+    void begin_measuring();
+    void end_measuring();
     void give_up(std::int64_t now);
     std::int64_t due(std::uint64_t number) const;
 
