@@ -13,13 +13,13 @@
 
 namespace peers {
 
-// CPU time up to now, and the time itself; in nanoseconds.
+// CPU time up to now, and the time itself; in nanoseconds. That of the machine is all that was not idle, from /proc/stat:
+// to 10 ms, or better where the kernel counts idleness.
 struct cpu_usage {
     std::int64_t time = 0;
     std::int64_t server = 0;
     std::int64_t client = 0;  // this process
-    std::int64_t machine =
-        0;  // all that was not idle, from /proc/stat: to 10 ms, or better where the kernel counts idleness
+    std::int64_t machine = 0;
 
     static cpu_usage now(pid_t server) {
         clockid_t clock = 0;
