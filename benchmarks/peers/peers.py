@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 """Measures magpie against its peers: `peers.py GROUP [options]`; `./dev bench peers` installs, builds and calls it.
 
-A group is a folder here with a module group.py: SUMMARY, add_options(parser) and run(options, build), where build is the
-build folder of the preset `release`.
+A group is a folder here with a module group.py: SUMMARY, add_options(parser) and run(options, build), where build is
+the build folder of the preset `release`.
 """
 
 import argparse

@@ -77,8 +77,8 @@ def measure(options, build):
     scenarios = choose(options, skipped)
     seconds = sum(options.seconds * scenario.stretch + OVERHEAD for scenario in scenarios)
     minutes = seconds * len(ready) * options.repetitions / 60
-    print(f"== {len(ready)} servers, {len(scenarios)} scenarios, {options.repetitions} repetitions: about {minutes:.0f} "
-          "min, and more if runs are disturbed", flush=True)
+    print(f"== {len(ready)} servers, {len(scenarios)} scenarios, {options.repetitions} repetitions: about "
+          f"{minutes:.0f} min, and more if runs are disturbed", flush=True)
     document = {"machine": machine.describe(), "seconds": options.seconds, "slice_us": options.slice_us,
                 "foreign_limit": options.foreign, "skipped": skipped,
                 "versions": {server.name: server.version() for server in ready}, "runs": []}

@@ -1,15 +1,15 @@
 #pragma once
 
-// What the servers of this folder are asked, for those in C++. A message is 64 bytes, of which the first says what to do;
-// whatever it is, the answer comes after those to the messages before it on the same connection.
+// What the servers of this folder are asked, for those in C++. A message is 64 bytes, of which the first says what to
+// do; whatever it is, the answer comes after those to the messages before it on the same connection.
 //
 //   'H'  compute for 20 ms of CPU time, then send the message back
 //   'B'  sleep for 200 ms in a blocking call, then send the message back
 //   'L'  answer with 1 MiB of 'L'
 //   else send the message back
 //
-// A server reads what there is, up to 16 KiB; it sends back as many light messages as it finds at a time, and does what a
-// heavy one asks for in the handler, as code does whose author did not think of it.
+// A server reads what there is, up to 16 KiB; it sends back as many light messages as it finds at a time, and does what
+// a heavy one asks for in the handler, as code does whose author did not think of it.
 
 #include <chrono>
 #include <cstddef>

@@ -15,8 +15,9 @@ def measure(server, scenario, options, client):
         asked["slice_us"] = options.slice_us
     with server.running() as (process, port):
         command = [client, f"port={port}", f"server={process}", *(f"{key}={value}" for key, value in asked.items())]
+        limit = PAUSE + asked["seconds"]
         try:
-            done = subprocess.run(command, capture_output=True, text=True, timeout=PAUSE + asked["seconds"], check=False)
+            done = subprocess.run(command, capture_output=True, text=True, timeout=limit, check=False)
         except subprocess.TimeoutExpired:
             raise RuntimeError("the client did not come to its end") from None
     if done.returncode != 0:

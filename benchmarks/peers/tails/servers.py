@@ -120,7 +120,8 @@ class Go(Server):
     def build(self):
         needs(shutil.which("go"), "golang-go")
         build_with(self.log, ["go", "build", "-o", self.folder / "tails_go", "."], cwd=HERE / "go",
-                   env={**os.environ, "GOPROXY": "off", "GOTOOLCHAIN": "local", "GOCACHE": str(self.folder / "go_cache")})
+                   env={**os.environ, "GOPROXY": "off", "GOTOOLCHAIN": "local",
+                        "GOCACHE": str(self.folder / "go_cache")})
 
     def command(self):
         return [self.folder / "tails_go", str(THREADS)]

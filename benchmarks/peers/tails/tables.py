@@ -96,8 +96,8 @@ def report(document, scenarios):
     yield (f"{context['processor']}, {context['cpus']} CPUs; Linux {context['kernel']}; {context['compiler']}; magpie "
            f"{context['commit']}; {context['date']}")
     yield ""
-    yield (f"Medians [least – greatest] of n runs of {document['seconds']:g} s; latencies are those of the light requests, "
-           "from the moment each was meant to be sent. Two threads a server, the client beside it on the same machine.")
+    yield (f"Medians [least – greatest] of n runs of {document['seconds']:g} s; latencies are those of the light "
+           "requests, from the moment each was meant to be sent. Two threads a server, the client beside it on the same machine.")
     yield ""
     yield "Versions: " + "; ".join(f"{name} {version}" for name, version in document["versions"].items()) + "."
     yield ""

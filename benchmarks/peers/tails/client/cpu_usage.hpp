@@ -13,8 +13,8 @@
 
 namespace peers {
 
-// CPU time up to now, and the time itself; in nanoseconds. That of the machine is all that was not idle, from /proc/stat:
-// to 10 ms, or better where the kernel counts idleness.
+// CPU time up to now, and the time itself; in nanoseconds. That of the machine is all that was not idle, from
+// /proc/stat: to 10 ms, or better where the kernel counts idleness.
 struct cpu_usage {
     std::int64_t time = 0;
     std::int64_t server = 0;

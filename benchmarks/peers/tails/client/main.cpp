@@ -1,6 +1,6 @@
-// The client: sends requests to one of the servers at a fixed rate, whatever the server does, and measures each latency
-// from the moment at which the request was meant to be sent. Light and heavy requests have connections of their own, and
-// are counted apart. With rate=0 each connection sends as soon as it has its answer.
+// The client: sends requests to one of the servers at a fixed rate, whatever the server does, and measures each
+// latency from the moment at which the request was meant to be sent. Light and heavy requests have connections of their
+// own, and are counted apart. With rate=0 each connection sends as soon as it has its answer.
 //
 // client NAME=VALUE...    the names are in read_plan(); prints one line of JSON
 
@@ -57,8 +57,8 @@ struct scheduling {
     std::uint64_t period = 0;
 };
 
-// A client on a machine of its own would not wait for the server's threads. With a short slice the scheduler lets this one
-// run soon when it wakes up, and no longer in all than others.
+// A client on a machine of its own would not wait for the server's threads. With a short slice the scheduler lets this
+// one run soon when it wakes up, and no longer in all than others.
 void shorten_slice(double microseconds) {
     scheduling s;
     s.nice = ::getpriority(PRIO_PROCESS, 0);

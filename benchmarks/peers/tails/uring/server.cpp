@@ -1,5 +1,5 @@
-// The physical limit: nothing but liburing. A ring, a listening socket and a thread each; a connection stays where it was
-// accepted. One operation of a connection is on its way at a time.
+// The physical limit: nothing but liburing. A ring, a listening socket and a thread each; a connection stays where it
+// was accepted. One operation of a connection is on its way at a time.
 //
 // server THREADS    prints `listening on 127.0.0.1:PORT`
 
