@@ -5,7 +5,7 @@ import socket
 import threading
 import unittest
 
-from _magpie import Server, main
+from _magpie import Server, main, receive_all
 
 
 class Echo(unittest.TestCase):
@@ -45,6 +45,53 @@ class Echo(unittest.TestCase):
         with Server("--protocol", "echo", "--burn-on", "0x00:1ms") as server, server.connect() as connection:
             connection.sendall(b"\0abc")
             self.assertEqual(connection.recv(100), b"\0abc")
+
+    def test_messages_that_block(self):
+        import time
+        with Server("--protocol", "echo", "--block-on", "x:300ms") as server, server.connect() as connection:
+            begun, ticks = time.monotonic(), server.cpu_ticks()
+            connection.sendall(b"xyz")
+            self.assertEqual(connection.recv(100), b"xyz")
+            self.assertGreaterEqual(time.monotonic() - begun, 0.3)
+            self.assertLess(server.cpu_ticks() - ticks, 20)
+
+    def test_long_answers(self):
+        with Server("--protocol", "echo", "--message-size", "4", "--reply-on", "L:1MiB") as server, \
+                server.connect() as connection:
+            connection.sendall(b"abcdL...efghijkl")
+            received = receive_exactly(connection, 4 + (1 << 20) + 8)
+            report = server.stop()
+        self.assertTrue(received == b"abcd" + b"L" * (1 << 20) + b"efghijkl")
+        self.assertEqual(report["requests"], 4)
+
+    def test_a_message_in_pieces(self):
+        with Server("--protocol", "echo", "--message-size", "4", "--burn-on", "x:1ms") as server, \
+                server.connect() as connection:
+            for piece in (b"ab", b"cde", b"fghx", b"xxxy"):
+                connection.sendall(piece)
+            self.assertEqual(receive_exactly(connection, 12), b"abcdefghxxxx")
+            connection.sendall(b"zzz")
+            self.assertEqual(receive_exactly(connection, 4), b"yzzz")
+
+    def test_the_end_in_the_midst_of_a_message_is_counted(self):
+        with Server("--protocol", "echo", "--message-size", "4") as server:
+            with server.connect() as connection:
+                connection.sendall(b"abcdef")
+                connection.shutdown(socket.SHUT_WR)
+                self.assertEqual(receive_all(connection), b"abcd")
+            report = server.stop()
+        self.assertEqual(report["requests"], 1)
+        self.assertEqual(report["broken"], 1)
+
+
+def receive_exactly(connection, size):
+    received = b""
+    while len(received) < size:
+        part = connection.recv(1 << 16)
+        if not part:
+            raise AssertionError(f"the connection ended after {len(received)} of {size} bytes")
+        received += part
+    return received
 
 
 if __name__ == "__main__":

@@ -46,3 +46,17 @@ TEST_CASE("number_text: bytes") {
     CHECK(format_bytes(12.3 * 1024 * 1024) == "12.3 MiB");
     CHECK(format_bytes(5e12) == "4.55 TiB");
 }
+
+TEST_CASE("number_text: sizes are read with their units") {
+    CHECK(parse_bytes("0").value() == 0);
+    CHECK(parse_bytes("512").value() == 512);
+    CHECK(parse_bytes("512B").value() == 512);
+    CHECK(parse_bytes("64KiB").value() == 65536);
+    CHECK(parse_bytes("1MiB").value() == 1 << 20);
+    CHECK(parse_bytes("1GiB").value() == 1 << 30);
+    for (char const* const bad : {"", "KiB", "-1", "+1", "1 KiB", "1kib", "1KB", "1.5MiB", "2GiB", "1073741825",
+                                  "99999999999999999999", "17179869184GiB"}) {
+        CAPTURE(bad);
+        CHECK_FALSE(parse_bytes(bad).has_value());
+    }
+}

@@ -67,6 +67,15 @@ class Failures(unittest.TestCase):
         for rule in ("x", "xx:1ms", "x:1", "x:1h", ":", ""):
             self.one_sentence(run("serve", "--protocol", "echo", "--burn-on", rule), 2, "BYTE:DURATION")
 
+    def test_other_rules_of_echo(self):
+        for option, value in (("--block-on", "x:1ms"), ("--reply-on", "x:1"), ("--message-size", "1")):
+            self.one_sentence(run("serve", option, value), 2, "--protocol echo")
+        self.one_sentence(run("serve", "--protocol", "echo", "--block-on", "x:1h"), 2, "BYTE:DURATION")
+        for rule in ("x", "x:0", "x:2GiB", "x:1MB"):
+            self.one_sentence(run("serve", "--protocol", "echo", "--reply-on", rule), 2, "BYTE:SIZE")
+        for size in ("0", "2MiB", "many"):
+            self.one_sentence(run("serve", "--protocol", "echo", "--message-size", size), 2, "size")
+
     def test_failures_as_json(self):
         with socket.create_server(("127.0.0.1", 0)) as taken:
             failure = run_json("serve", "--listen", f"127.0.0.1:{taken.getsockname()[1]}", check=1)

@@ -90,6 +90,15 @@ answer is verified. Exit status 0: all answers were right; 1: some were not.
     command.callback([&all] { all.chosen = [&all] { return all.demo.run(); }; });
 }
 
+void add_echo_rules(CLI::App& command, echo_rules& rules) {
+    add_time_rule(command, "--burn-on", rules.burn_on,
+                  "echo: a message that begins with BYTE (x, or 0x78) burns that much CPU, to measure tails");
+    add_time_rule(command, "--block-on", rules.block_on, "echo: such a message sleeps that long in a blocking call");
+    add_size_rule(command, "--reply-on", rules.reply_on, "echo: such a message is answered with that many bytes");
+    add_message_size(command, "--message-size", rules.message_size,
+                     "echo: what one message is; without it what one read brings");
+}
+
 void add_serve(CLI::App& program, commands& all) {
     serve_command& serve = all.serve;
     static std::map<std::string, server_protocol> const protocols{{"http", server_protocol::http},
@@ -100,8 +109,7 @@ void add_serve(CLI::App& program, commands& all) {
         ->type_name("NAME");
     add_listen_address(command, "--listen", serve.listen,
                        "where; 127.0.0.1:8080 if not given. :PORT is every address, port 0 any free one");
-    add_burn_rule(command, "--burn-on", serve.plan.burn_on,
-                  "echo: a message that begins with BYTE (x, or 0x78) burns that much CPU, to measure tails");
+    add_echo_rules(command, serve.plan.echo);
     add_count(command, "--max-connections", serve.max_connections, most_at_once,
               "more wait to be accepted; as many as the limit on open files allows");
     add_duration(command, "--idle-timeout", serve.plan.idle_timeout,
@@ -122,8 +130,9 @@ http answers GET and HEAD of
   curl -i 'http://127.0.0.1:8080/sleep?ms=100'
   magpie serve --protocol echo --listen :7000 --burn-on x:5ms)");
     command.callback([&all] {
-        if (all.serve.plan.burn_on && all.serve.plan.protocol != server_protocol::echo) {
-            throw CLI::ValidationError("--burn-on", "is for --protocol echo; http has /cpu?ms=N");
+        if (all.serve.plan.echo.any() && all.serve.plan.protocol != server_protocol::echo) {
+            throw CLI::ValidationError("--burn-on, --block-on, --reply-on and --message-size",
+                                       "are for --protocol echo; http has /cpu?ms=N");
         }
         all.chosen = [&all] { return all.serve.run(); };
     });

@@ -1,97 +1,103 @@
 #include "echo_server.hpp"
 
 #include "cpu_burner.hpp"
-#include "duration_text.hpp"
 
 #include <magpie/io/buffer.hpp>
 
-#include <fmt/format.h>
-
-#include <charconv>
-#include <cstddef>
-#include <utility>
+#include <thread>
 
 namespace magpie::tools {
 
 namespace {
 
 constexpr std::size_t largest_message_kept = 4096;
-constexpr std::chrono::nanoseconds longest_burn = std::chrono::seconds(10);
 
-std::optional<char> parse_byte(std::string_view text) {
-    if (text.size() == 1) {
-        return text.front();
-    }
-    if (!text.starts_with("0x") || text.size() > 4) {
-        return std::nullopt;
-    }
-    unsigned value = 0;
-    auto const [end, error] = std::from_chars(text.data() + 2, text.data() + text.size(), value, 16);
-    if (error != std::errc() || end != text.data() + text.size()) {
-        return std::nullopt;
-    }
-    return static_cast<char>(value);
+bool matches(auto const& rule, char first) {
+    return rule && rule->first == first;
 }
 
 }  // namespace
 
-std::expected<burn_rule, std::string> parse_burn_rule(std::string_view text) {
-    std::size_t const colon = text.find(':', text.empty() ? 0 : 1);  // the byte may be a colon
-    auto const refuse = [&](std::string_view why) {
-        return std::unexpected(fmt::format("'{}' is no BYTE:DURATION: {}, as in x:5ms or 0xff:200us", text, why));
-    };
-    if (colon == std::string_view::npos) {
-        return refuse("write a byte, a colon and a duration");
+echo_server::echo_server(server_stats& stats, connection_registry& registry, echo_rules const& rules)
+    : stats_(stats),
+      registry_(registry),
+      rules_(rules),
+      long_reply_(rules.reply_on ? std::string(rules.reply_on->size, rules.reply_on->first) : std::string()) {}
+
+bool echo_server::is_special(char first) const {
+    return matches(rules_.burn_on, first) || matches(rules_.block_on, first) || matches(rules_.reply_on, first);
+}
+
+echo_server::answer echo_server::answer_special(std::string_view message) const {
+    char const first = message.front();
+    if (matches(rules_.burn_on, first)) {
+        burn_cpu(rules_.burn_on->time);
+    } else if (matches(rules_.block_on, first)) {
+        std::this_thread::sleep_for(rules_.block_on->time);
+    } else {
+        return {long_reply_, 1};
     }
-    auto const byte = parse_byte(text.substr(0, colon));
-    if (!byte) {
-        return refuse("the byte must be one character or 0xNN");
+    return {message, 1};
+}
+
+std::optional<echo_server::answer> echo_server::next_answer(std::string_view& received) const {
+    std::size_t const size = rules_.message_size.value_or(received.size());
+    if (received.empty() || received.size() < size) {
+        return std::nullopt;
     }
-    auto const time = parse_duration(text.substr(colon + 1));
-    if (!time || *time > longest_burn) {
-        return refuse("the duration must be from 0 to 10s");
+    if (is_special(received.front())) {
+        std::string_view const message = received.substr(0, size);
+        received.remove_prefix(size);
+        return answer_special(message);
     }
-    return burn_rule{*byte, *time};
+    std::size_t end = size;
+    while (end + size <= received.size() && !is_special(received[end])) {
+        end += size;
+    }
+    std::string_view const plain = received.substr(0, end);
+    received.remove_prefix(end);
+    return answer{plain, end / size};
 }
 
 task<> echo_server::handle(io::tcp_stream stream) {
     stats_.add_connection();
     connection_registry::entry entry(registry_, stream.descriptor());
-    std::string message;  // a copy: a client that does not read would keep the loop's buffer
-    while (entry.enter(connection_phase::idle)) {
+    auto const count_end = [&](bool orderly) {
+        if (entry.timed_out()) {
+            stats_.add_timed_out();
+        } else if (!orderly) {
+            stats_.add_broken();
+        }
+    };
+    std::string kept;  // a copy: a client that does not read would keep the loop's buffer
+    while (entry.enter(kept.empty() ? connection_phase::idle : connection_phase::receiving)) {
         io::result<io::buffer> received = co_await stream.read();
         if (!received || received->empty()) {
-            if (entry.timed_out()) {
-                stats_.add_timed_out();
-            } else if (!received) {
-                stats_.add_broken();
-            }
+            count_end(received && kept.empty());
             co_return;
         }
-        message.assign(received->text());
+        kept.append(received->text());
+        stats_.add_received(received->size());
         received->reset();
-        stats_.add_received(message.size());
         entry.enter(connection_phase::working);
-        if (burn_on_ && message.front() == burn_on_->first) {
-            burn_cpu(burn_on_->time);
-        }
-        for (std::size_t written = 0; written < message.size();) {
-            entry.enter(connection_phase::sending);
-            io::result<std::size_t> const more = co_await stream.write(std::string_view(message).substr(written));
-            if (!more) {
-                if (entry.timed_out()) {
-                    stats_.add_timed_out();
-                } else {
-                    stats_.add_broken();
+        std::string_view rest = kept;
+        while (auto const reply = next_answer(rest)) {
+            for (std::size_t written = 0; written < reply->bytes.size();) {
+                entry.enter(connection_phase::sending);
+                io::result<std::size_t> const more = co_await stream.write(reply->bytes.substr(written));
+                if (!more) {
+                    count_end(false);
+                    co_return;
                 }
-                co_return;
+                written += *more;
             }
-            written += *more;
+            stats_.add_messages(reply->messages);
+            stats_.add_sent(reply->bytes.size());
+            entry.enter(connection_phase::working);
         }
-        stats_.add_message();
-        stats_.add_sent(message.size());
-        if (message.capacity() > largest_message_kept) {
-            message = std::string();
+        kept.erase(0, kept.size() - rest.size());
+        if (kept.capacity() > largest_message_kept && kept.empty()) {
+            kept = std::string();
         }
     }
 }

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <array>
+#include <charconv>
 #include <cstddef>
 #include <string_view>
 
@@ -50,6 +51,18 @@ std::string format_bytes(double bytes) {
         ++unit;
     }
     return fmt::format("{} {}", three_digits(bytes), units[unit]);
+}
+
+std::expected<std::uint64_t, std::string> parse_bytes(std::string_view text) {
+    constexpr std::uint64_t most = std::uint64_t{1} << 30;
+    std::uint64_t number = 0;
+    auto const [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
+    std::string_view const unit = text.substr(static_cast<std::size_t>(end - text.data()));
+    unsigned const shift = unit == "KiB" ? 10 : unit == "MiB" ? 20 : unit == "GiB" ? 30 : 0;
+    if (error != std::errc() || (shift == 0 && !unit.empty() && unit != "B") || number > most >> shift) {
+        return std::unexpected(fmt::format("'{}' is no size: write 512, 64KiB or 1MiB; at most 1GiB", text));
+    }
+    return number << shift;
 }
 
 }  // namespace magpie::tools

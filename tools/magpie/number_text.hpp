@@ -3,7 +3,9 @@
 // Numbers as people read them.
 
 #include <cstdint>
+#include <expected>
 #include <string>
+#include <string_view>
 
 namespace magpie::tools {
 
@@ -18,5 +20,9 @@ std::string format_short(double number);
 
 // "0 B", "1023 B", "1.00 KiB", "12.3 MiB".
 std::string format_bytes(double bytes);
+
+// "512", "512B", "64KiB", "1MiB", "1GiB": a whole number of at most 1 GiB, with a unit or none, no spaces. The error is
+// one sentence.
+std::expected<std::uint64_t, std::string> parse_bytes(std::string_view text);
 
 }  // namespace magpie::tools

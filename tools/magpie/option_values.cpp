@@ -1,6 +1,7 @@
 #include "option_values.hpp"
 
 #include "duration_text.hpp"
+#include "number_text.hpp"
 
 #include <CLI/CLI.hpp>
 
@@ -35,6 +36,18 @@ std::expected<magpie::io_backend, std::string> parse_backend(std::string const& 
     return std::unexpected("'" + text + "' is no backend: use auto, io_uring or poll");
 }
 
+std::expected<std::size_t, std::string> parse_message_size(std::string const& text) {
+    constexpr std::uint64_t most = std::uint64_t{1} << 20;
+    auto const size = parse_bytes(text);
+    if (!size) {
+        return std::unexpected(size.error());
+    }
+    if (*size == 0 || *size > most) {
+        return std::unexpected("'" + text + "' is no size of a message: it must be from 1 to 1MiB");
+    }
+    return static_cast<std::size_t>(*size);
+}
+
 }  // namespace
 
 CLI::Option* add_duration(CLI::App& command, std::string const& name, std::chrono::nanoseconds& value,
@@ -57,9 +70,19 @@ CLI::Option* add_url(CLI::App& command, std::string const& name, url& value, std
     return add(command, name, help, "URL", &parse_url, [&value](auto read) { value = std::move(read); });
 }
 
-CLI::Option* add_burn_rule(CLI::App& command, std::string const& name, std::optional<burn_rule>& value,
+CLI::Option* add_time_rule(CLI::App& command, std::string const& name, std::optional<time_rule>& value,
                            std::string const& help) {
-    return add(command, name, help, "BYTE:DURATION", &parse_burn_rule, [&value](auto read) { value = read; });
+    return add(command, name, help, "BYTE:DURATION", &parse_time_rule, [&value](auto read) { value = read; });
+}
+
+CLI::Option* add_size_rule(CLI::App& command, std::string const& name, std::optional<size_rule>& value,
+                           std::string const& help) {
+    return add(command, name, help, "BYTE:SIZE", &parse_size_rule, [&value](auto read) { value = read; });
+}
+
+CLI::Option* add_message_size(CLI::App& command, std::string const& name, std::optional<std::size_t>& value,
+                              std::string const& help) {
+    return add(command, name, help, "SIZE", &parse_message_size, [&value](auto read) { value = read; });
 }
 
 CLI::Option* add_backend(CLI::App& command, std::string const& name, std::optional<magpie::io_backend>& value,

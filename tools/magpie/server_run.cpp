@@ -56,7 +56,7 @@ server_run::server_run(server_plan plan, unsigned workers)
       stats_(workers),
       registry_(plan_.idle_timeout),
       http_(stats_, registry_, {.metrics = plan_.runtime_metrics}),
-      echo_(stats_, registry_, plan_.burn_on) {}
+      echo_(stats_, registry_, plan_.echo) {}
 
 task<> server_run::run(io::tcp_listener const& listener, task<> until) {
     begun_ = now();

@@ -24,7 +24,7 @@ enum class server_protocol : std::uint8_t { http, echo };
 
 struct server_plan {
     server_protocol protocol = server_protocol::http;
-    std::optional<burn_rule> burn_on{};  // echo only
+    echo_rules echo{};
     std::size_t max_connections = 10'000;
     std::chrono::nanoseconds idle_timeout = std::chrono::seconds(60);  // 0: none
     std::chrono::nanoseconds drain = std::chrono::seconds(10);         // what requests get to end in, after the end

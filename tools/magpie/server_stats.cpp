@@ -54,8 +54,8 @@ void server_stats::add_request(int status) {
     add(mine().statuses[std::min(index, status_count - 1)], 1);
 }
 
-void server_stats::add_message() {
-    add(mine().messages, 1);
+void server_stats::add_messages(std::size_t count) {
+    add(mine().messages, count);
 }
 
 void server_stats::add_received(std::size_t bytes) {

@@ -33,7 +33,7 @@ public:
     // In a task on one of the workers.
     void add_connection();
     void add_request(int status);
-    void add_message();
+    void add_messages(std::size_t count);
     void add_received(std::size_t bytes);
     void add_sent(std::size_t bytes);
     void add_broken();

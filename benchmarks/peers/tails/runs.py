@@ -1,0 +1,68 @@
+"""One run after the other, interleaved: each server in each scenario, then all again, in another order."""
+
+import json
+import subprocess
+import sys
+
+PAUSE = 120  # seconds after which a run that does not end counts as failed
+DROPPED_ABOVE = 2  # times the limit of foreign CPU: a run that is worse is not in the tables
+
+
+def measure(server, scenario, options, client):
+    """One run. Throws RuntimeError."""
+    asked = dict(scenario.client, seconds=options.seconds * scenario.stretch)
+    if scenario.open_loop and options.slice_us:
+        asked["slice_us"] = options.slice_us
+    with server.running() as (process, port):
+        command = [client, f"port={port}", f"server={process}", *(f"{key}={value}" for key, value in asked.items())]
+        limit = PAUSE + asked["seconds"]
+        try:
+            done = subprocess.run(command, capture_output=True, text=True, timeout=limit, check=False)
+        except subprocess.TimeoutExpired:
+            raise RuntimeError("the client did not come to its end") from None
+    if done.returncode != 0:
+        raise RuntimeError(done.stderr.strip())
+    return json.loads(done.stdout)
+
+
+class Runner:
+    def __init__(self, servers, scenarios, options, client, save):
+        self.servers, self.scenarios, self.options, self.client = servers, scenarios, options, client
+        self.total = len(servers) * len(scenarios) * options.repetitions
+        self.repeats_left = self.total // 5  # in all, so that a busy machine does not make it endless
+        self.runs = []
+        self.save = save  # called with the runs so far
+
+    def run(self):
+        for repetition in range(self.options.repetitions):
+            for scenario in self.scenarios:
+                shift = repetition % len(self.servers)
+                for server in self.servers[shift:] + self.servers[:shift]:
+                    self.keep(server, scenario, repetition)
+            self.save(self.runs)
+
+    def keep(self, server, scenario, repetition):
+        best = None
+        for attempt in range(1 + self.options.repeats):
+            if attempt > 0:
+                if self.repeats_left == 0:
+                    break
+                self.repeats_left -= 1
+            try:
+                result = measure(server, scenario, self.options, self.client)
+            except RuntimeError as error:
+                print(f"   {scenario.name}, {server.name}: {error}", file=sys.stderr)
+                continue
+            if best is None or result["foreign_cores"] < best["foreign_cores"]:
+                best = result
+            if best["foreign_cores"] <= self.options.foreign:
+                break
+        if best is None:
+            return
+        best.update(server=server.name, scenario=scenario.name, repetition=repetition, attempts=attempt + 1,
+                    kept=best["foreign_cores"] <= self.options.foreign * DROPPED_ABOVE)
+        self.runs.append(best)
+        light = best["light"]
+        print(f"   {len(self.runs)}/{self.total} {scenario.name}, {server.name}: p50 {light['p50']:.0f} us, p99 "
+              f"{light['p99']:.0f} us, max {light['max']:.0f} us, {best['per_second']:.0f}/s, foreign "
+              f"{best['foreign_cores']:.2f}", flush=True)
