@@ -1,0 +1,208 @@
+#pragma once
+
+#include <magpie/io/loop/ring.hpp>
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <cstdlib>
+#include <memory>
+#include <stdexcept>
+#include <vector>
+
+#include <liburing.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+
+namespace magpie::bench {
+
+constexpr std::size_t message_size = 64;
+
+enum class receive : std::uint8_t {
+    own,        // one at a time, into a buffer that the connection has
+    borrowed,   // one at a time, into a buffer that the kernel chooses when there is something
+    multishot,  // begun once, buffers as above
+};
+
+// Echoes over one io_uring with nothing in between: no coroutine, no scheduler. What arrives is sent back, and received
+// again only when it was sent. It is the yardstick for a server; and, as one that begins, the client of all of them.
+class bare_echo {
+public:
+    explicit bare_echo(receive how, std::size_t own_size = message_size)
+        : ring_(1024, 16384, false), how_(how), own_size_(own_size) {
+        if (how != receive::own) {
+            provide_all();
+        }
+    }
+
+    // Takes no ownership.
+    void add(int fd) {
+        connections_.push_back(
+            {.fd = fd, .own = how_ == receive::own ? std::make_unique<char[]>(own_size_) : nullptr});
+        receive_from(connections_.size() - 1);
+    }
+
+    [[noreturn]] void serve(int listener) {
+        listener_ = listener;
+        accept();
+        for (;;) {
+            look(1);
+        }
+    }
+
+    // Sends so many messages, at most one at a time over each connection, and waits for as many answers.
+    void ask(std::size_t count) {
+        static constexpr std::array<char, message_size> message{};
+        answers_wanted_ = count;
+        answers_ = 0;
+        to_send_ = count;
+        for (std::size_t i = 0; i < connections_.size() && to_send_ != 0; ++i, --to_send_) {
+            send_to(i, message.data(), message.size(), none);
+        }
+        while (answers_ != answers_wanted_) {
+            look(1);
+        }
+    }
+
+private:
+    static constexpr unsigned buffers = 4096;
+    static constexpr std::uint16_t none = 0xffff;  // no buffer
+    enum class event : std::uint8_t { accepted, received, sent };
+
+    struct connection {
+        int fd = -1;
+        std::unique_ptr<char[]> own{};
+    };
+
+    static std::uint64_t tag(event what, std::size_t which, std::uint16_t buffer) noexcept {
+        return static_cast<std::uint64_t>(what) | static_cast<std::uint64_t>(which) << 8 |
+               static_cast<std::uint64_t>(buffer) << 48;
+    }
+
+    io_uring_sqe& next_entry() {
+        if (ring_.next_entry() == nullptr) {
+            (void)ring_.enter(ring_.unsubmitted(), 0, nullptr, false);
+        }
+        return *ring_.next_entry();
+    }
+
+    void accept() {
+        io_uring_sqe& entry = next_entry();
+        io_uring_prep_accept(&entry, listener_, nullptr, nullptr, SOCK_CLOEXEC);
+        entry.user_data = tag(event::accepted, 0, none);
+        ring_.publish();
+    }
+
+    void receive_from(std::size_t which) {
+        connection const& c = connections_[which];
+        io_uring_sqe& entry = next_entry();
+        io_uring_prep_recv(&entry, c.fd, c.own.get(), how_ == receive::own ? own_size_ : 0, 0);
+        if (how_ != receive::own) {
+            entry.flags = IOSQE_BUFFER_SELECT;
+            entry.buf_group = 0;
+        }
+        if (how_ == receive::multishot) {
+            entry.ioprio = IORING_RECV_MULTISHOT;
+        }
+        entry.user_data = tag(event::received, which, none);
+        ring_.publish();
+    }
+
+    void send_to(std::size_t which, void const* bytes, std::size_t count, std::uint16_t buffer) {
+        io_uring_sqe& entry = next_entry();
+        io_uring_prep_send(&entry, connections_[which].fd, bytes, count, MSG_NOSIGNAL);
+        entry.user_data = tag(event::sent, which, buffer);
+        ring_.publish();
+    }
+
+    void look(unsigned wait) {
+        (void)ring_.enter(ring_.unsubmitted(), wait, nullptr, true);
+        unsigned const there = ring_.completions();
+        for (unsigned i = 0; i < there; ++i) {
+            take_in(ring_.completion(i));
+        }
+        ring_.consume(there);
+    }
+
+    void take_in(io_uring_cqe const& c) {
+        auto const what = static_cast<event>(c.user_data & 0xff);
+        auto const which = static_cast<std::size_t>(c.user_data >> 8 & 0xffff'ffff);
+        if (what == event::accepted) {
+            add(c.res);
+            accept();
+        } else if (what == event::received) {
+            received(which, c);
+        } else {
+            provide(static_cast<std::uint16_t>(c.user_data >> 48));
+            if (how_ != receive::multishot) {
+                receive_from(which);
+            }
+        }
+    }
+
+    void received(std::size_t which, io_uring_cqe const& c) {
+        if (c.res <= 0) {
+            if (c.res == -ENOBUFS) {
+                throw std::runtime_error("too few buffers");
+            }
+            return;  // the end: whoever measures has gone
+        }
+        if (how_ == receive::multishot && (c.flags & IORING_CQE_F_MORE) == 0) {
+            receive_from(which);
+        }
+        auto const buffer = how_ == receive::own ? none : static_cast<std::uint16_t>(c.flags >> IORING_CQE_BUFFER_SHIFT);
+        ++answers_;
+        if (answers_wanted_ != 0 && to_send_ == 0) {
+            provide(buffer);
+            if (how_ != receive::multishot) {
+                receive_from(which);
+            }
+            return;
+        }
+        to_send_ -= to_send_ != 0 ? 1 : 0;
+        char const* const bytes = how_ == receive::own ? connections_[which].own.get() : memory_.get() + place_of(buffer);
+        send_to(which, bytes, static_cast<std::size_t>(c.res), buffer);
+    }
+
+    std::size_t place_of(std::uint16_t buffer) const noexcept { return buffer * own_size_; }
+
+    void provide_all() {
+        memory_ = std::make_unique<char[]>(buffers * own_size_);
+        void* const memory = ::mmap(nullptr, buffers * sizeof(io_uring_buf), PROT_READ | PROT_WRITE,
+                                    MAP_ANONYMOUS | MAP_PRIVATE, -1, 0);
+        io_uring_buf_reg registration{};
+        registration.ring_addr = reinterpret_cast<std::uintptr_t>(memory);
+        registration.ring_entries = buffers;
+        if (memory == MAP_FAILED || ::io_uring_register(static_cast<unsigned>(ring_.descriptor()),
+                                                        IORING_REGISTER_PBUF_RING, &registration, 1) != 0) {
+            throw std::runtime_error("the kernel takes no buffer ring");
+        }
+        provided_ = static_cast<io_uring_buf_ring*>(memory);
+        io_uring_buf_ring_init(provided_);
+        for (std::uint16_t i = 0; i < buffers; ++i) {
+            provide(i);
+        }
+    }
+
+    void provide(std::uint16_t buffer) {
+        if (buffer == none) {
+            return;
+        }
+        io_uring_buf_ring_add(provided_, memory_.get() + place_of(buffer), static_cast<unsigned>(own_size_), buffer,
+                              io_uring_buf_ring_mask(buffers), 0);
+        io_uring_buf_ring_advance(provided_, 1);
+    }
+
+    detail::ring ring_;
+    receive how_;
+    std::size_t own_size_;
+    std::vector<connection> connections_;
+    int listener_ = -1;
+    std::unique_ptr<char[]> memory_;
+    io_uring_buf_ring* provided_ = nullptr;  // lives as long as the process
+    std::size_t answers_wanted_ = 0;         // 0: a server
+    std::size_t answers_ = 0;
+    std::size_t to_send_ = 0;
+};
+
+}  // namespace magpie::bench
