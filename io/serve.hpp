@@ -1,10 +1,12 @@
 #pragma once
 
+#include <magpie/combinators/gather.hpp>
 #include <magpie/io/detail/serve_core.hpp>
 #include <magpie/io/tcp.hpp>
 #include <magpie/runtime/awaitable.hpp>
 #include <magpie/runtime/clock.hpp>
 #include <magpie/runtime/detail/closure_check.hpp>
+#include <magpie/runtime/detail/placement.hpp>
 #include <magpie/runtime/errors.hpp>
 #include <magpie/runtime/task.hpp>
 
@@ -15,6 +17,7 @@
 #include <functional>
 #include <type_traits>
 #include <utility>
+#include <vector>
 
 namespace magpie::io {
 
@@ -23,6 +26,8 @@ struct serve_options {
     std::size_t limit = 10'000;  // connections at once; more wait in the kernel's backlog until one has ended
     duration idle_timeout{};     // a read or write that waits for longer gives timed_out; zero: none does
     duration drain = std::chrono::seconds{10};  // how long connections may go on when serve() ends
+    unsigned acceptors = 0;  // connections that are waited for at the same time; zero: as many as there are workers
+    bool spread = true;      // a connection begins on the worker with the least to do; false: where it was accepted
 };
 
 // Takes a connection and gives an awaitable.
@@ -46,18 +51,28 @@ task<> run_handler(Handler& handler, io::tcp_stream stream) {
 }
 
 template <class Handler>
-task<> serve_until_cancelled(serve_core& core, Handler& handler) {
+task<> accept_for_ever(serve_core& core, Handler& handler, unsigned nth) {
+    co_await move_to_worker(nth);
     while (auto stream = co_await core.next()) {
         core.begin(run_handler(handler, std::move(*stream)));
     }
 }
 
 template <class Handler>
+task<> accept_on_all(serve_core& core, Handler& handler) {
+    std::vector<task<>> acceptors;
+    for (unsigned i = 0; i < core.acceptors(); ++i) {
+        acceptors.push_back(accept_for_ever(core, handler, i));
+    }
+    co_await gather(std::move(acceptors));
+}
+
+template <class Handler>
 task<> serve_and_drain(io::tcp_listener const& listener, Handler handler, io::serve_options options) {
-    serve_core core(listener, options.limit, options.idle_timeout, options.drain);
+    serve_core core(listener, options);
     std::exception_ptr error;
     try {
-        co_await serve_until_cancelled(core, handler);
+        co_await accept_on_all(core, handler);
     } catch (...) {
         error = std::current_exception();
     }

@@ -62,7 +62,7 @@ std::size_t worker::run_ready(std::size_t budget) {
 }
 
 bool worker::is_ready() const noexcept {
-    return !run_queue_.empty() || !pinned_.empty() || !forks_.empty() || !pinned_inbox_.empty() ||
+    return !run_queue_.empty() || !pinned_.empty() || !forks_.empty() || !pinned_inbox_.empty() || !placed_.empty() ||
            !shared_.injected.empty() || loop_->has_work();
 }
 
@@ -150,7 +150,7 @@ work_item* worker::take_queued() noexcept {
 
 work_item* worker::take_fifo() noexcept {
     if (ready_.round_over()) {
-        take_in_pinned();
+        take_in_sent();
         intrusive_queue<work_item> arrived;
         shared_.injected.pop_batch(arrived, std::numeric_limits<std::size_t>::max());
         while (work_item* const item = arrived.pop_front()) {
@@ -168,7 +168,7 @@ work_item* worker::take_fifo() noexcept {
 void worker::look_around() noexcept {
     budget_ = static_cast<std::int32_t>(shared_.settings().event_interval);
     queue_credit_ = (budget_ + 1) / 2;  // the other half is the forks': neither can starve the other
-    take_in_pinned();
+    take_in_sent();
     loop_->poll();
     fire_timers();
     take_injected();
@@ -184,12 +184,20 @@ void worker::look_around() noexcept {
     }
 }
 
-void worker::take_in_pinned() noexcept {
-    if (!pinned_inbox_.empty()) {
-        intrusive_queue<work_item> arrived;
-        pinned_inbox_.pop_batch(arrived, std::numeric_limits<std::size_t>::max());
-        while (work_item* const item = arrived.pop_front()) {
-            push_quietly(*item);
+void worker::take_in_sent() noexcept {
+    if (pinned_inbox_.empty() && placed_.empty()) {
+        return;
+    }
+    intrusive_queue<work_item> arrived;
+    pinned_inbox_.pop_batch(arrived, std::numeric_limits<std::size_t>::max());
+    std::size_t const placed = placed_.pop_batch(arrived, std::numeric_limits<std::size_t>::max());
+    while (work_item* const item = arrived.pop_front()) {
+        push_quietly(*item);
+    }
+    if (placed != 0) {
+        counters_.tasks_placed.add(placed);
+        if (may_steal_ && run_queue_.size() > 1) {
+            shared_.wake_one();  // from now on they may be stolen, and nobody has been told
         }
     }
 }
@@ -262,6 +270,15 @@ void worker::post_pinned(work_item& item) noexcept {
     shared_.wake(index_);
 }
 
+void worker::place(work_item& item) noexcept {
+    (void)placed_.push(&item);  // never closed: a worker outlives what it is sent
+    shared_.wake(index_);
+}
+
+std::size_t worker::load() const noexcept {
+    return loop_->waiting() + run_queue_.size() + placed_.size() + pinned_inbox_.size();
+}
+
 bool worker::shared_any_parked() const noexcept {
     return shared_.idle.any_parked();
 }
@@ -320,9 +337,11 @@ worker_metrics worker::look() const noexcept {
     m.rescues = counters_.rescues.value.load(mo_relaxed);
     m.completions_taken_over = counters_.completions_taken_over.value.load(mo_relaxed);
     m.timers_taken_over = counters_.timers_taken_over.value.load(mo_relaxed);
+    m.tasks_placed = counters_.tasks_placed.value.load(mo_relaxed);
     m.run_queue = run_queue_.size();
     m.fork_stack = forks_seen_.load(mo_relaxed);
     m.pinned = pinned_seen_.load(mo_relaxed) + pinned_inbox_.size();
+    m.operations = loop_->waiting();
     std::lock_guard const lock(timer_lock_);
     m.timers = timers_.size();
     return m;
