@@ -1,11 +1,8 @@
 #pragma once
 
-#include <magpie/io/loop/ring.hpp>
-
 #include <array>
 #include <cstddef>
 #include <cstdint>
-#include <cstdlib>
 #include <memory>
 #include <stdexcept>
 #include <vector>
@@ -28,10 +25,24 @@ enum class receive : std::uint8_t {
 // again only when it was sent. It is the yardstick for a server; and, as one that begins, the client of all of them.
 class bare_echo {
 public:
-    explicit bare_echo(receive how, std::size_t own_size = message_size)
-        : ring_(1024, 16384, false), how_(how), own_size_(own_size) {
+    explicit bare_echo(receive how, std::size_t own_size = message_size) : how_(how), own_size_(own_size) {
+        io_uring_params params{};
+        params.flags = IORING_SETUP_COOP_TASKRUN | IORING_SETUP_TASKRUN_FLAG | IORING_SETUP_CQSIZE;  // as magpie's
+        params.cq_entries = 16384;
+        if (io_uring_queue_init_params(1024, &ring_, &params) != 0) {
+            throw std::runtime_error("io_uring is refused");
+        }
         if (how != receive::own) {
             provide_all();
+        }
+    }
+
+    bare_echo(bare_echo const&) = delete;
+    bare_echo& operator=(bare_echo const&) = delete;
+    ~bare_echo() {
+        io_uring_queue_exit(&ring_);
+        if (provided_ != nullptr) {
+            ::munmap(provided_, buffers * sizeof(io_uring_buf));
         }
     }
 
@@ -46,7 +57,7 @@ public:
         listener_ = listener;
         accept();
         for (;;) {
-            look(1);
+            look();
         }
     }
 
@@ -60,7 +71,7 @@ public:
             send_to(i, message.data(), message.size(), none);
         }
         while (answers_ != answers_wanted_) {
-            look(1);
+            look();
         }
     }
 
@@ -80,17 +91,18 @@ private:
     }
 
     io_uring_sqe& next_entry() {
-        if (ring_.next_entry() == nullptr) {
-            (void)ring_.enter(ring_.unsubmitted(), 0, nullptr, false);
+        io_uring_sqe* entry = io_uring_get_sqe(&ring_);
+        if (entry == nullptr) {
+            (void)io_uring_submit(&ring_);
+            entry = io_uring_get_sqe(&ring_);
         }
-        return *ring_.next_entry();
+        return *entry;
     }
 
     void accept() {
         io_uring_sqe& entry = next_entry();
         io_uring_prep_accept(&entry, listener_, nullptr, nullptr, SOCK_CLOEXEC);
         entry.user_data = tag(event::accepted, 0, none);
-        ring_.publish();
     }
 
     void receive_from(std::size_t which) {
@@ -105,23 +117,22 @@ private:
             entry.ioprio = IORING_RECV_MULTISHOT;
         }
         entry.user_data = tag(event::received, which, none);
-        ring_.publish();
     }
 
     void send_to(std::size_t which, void const* bytes, std::size_t count, std::uint16_t buffer) {
         io_uring_sqe& entry = next_entry();
         io_uring_prep_send(&entry, connections_[which].fd, bytes, count, MSG_NOSIGNAL);
         entry.user_data = tag(event::sent, which, buffer);
-        ring_.publish();
     }
 
-    void look(unsigned wait) {
-        (void)ring_.enter(ring_.unsubmitted(), wait, nullptr, true);
-        unsigned const there = ring_.completions();
-        for (unsigned i = 0; i < there; ++i) {
-            take_in(ring_.completion(i));
+    void look() {
+        (void)io_uring_submit_and_wait(&ring_, 1);
+        std::array<io_uring_cqe*, 1024> there{};
+        unsigned const count = io_uring_peek_batch_cqe(&ring_, there.data(), there.size());
+        for (unsigned i = 0; i < count; ++i) {
+            take_in(*there[i]);
         }
-        ring_.consume(there);
+        io_uring_cq_advance(&ring_, count);
     }
 
     void take_in(io_uring_cqe const& c) {
@@ -173,7 +184,7 @@ private:
         io_uring_buf_reg registration{};
         registration.ring_addr = reinterpret_cast<std::uintptr_t>(memory);
         registration.ring_entries = buffers;
-        if (memory == MAP_FAILED || ::io_uring_register(static_cast<unsigned>(ring_.descriptor()),
+        if (memory == MAP_FAILED || io_uring_register(static_cast<unsigned>(ring_.ring_fd),
                                                         IORING_REGISTER_PBUF_RING, &registration, 1) != 0) {
             throw std::runtime_error("the kernel takes no buffer ring");
         }
@@ -193,13 +204,13 @@ private:
         io_uring_buf_ring_advance(provided_, 1);
     }
 
-    detail::ring ring_;
+    io_uring ring_{};
     receive how_;
     std::size_t own_size_;
     std::vector<connection> connections_;
     int listener_ = -1;
     std::unique_ptr<char[]> memory_;
-    io_uring_buf_ring* provided_ = nullptr;  // lives as long as the process
+    io_uring_buf_ring* provided_ = nullptr;
     std::size_t answers_wanted_ = 0;         // 0: a server
     std::size_t answers_ = 0;
     std::size_t to_send_ = 0;

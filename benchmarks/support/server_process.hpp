@@ -2,6 +2,7 @@
 
 #include <array>
 #include <cerrno>
+#include <cstddef>
 #include <cstdint>
 #include <ctime>
 #include <fstream>
@@ -102,14 +103,22 @@ public:
     }
     int descriptor() const noexcept { return fd_; }
 
-    // Sends the bytes and waits for as many.
-    void ask(char const* bytes, std::size_t count) const {
-        std::array<char, 256> answer{};
-        auto const expected = static_cast<ssize_t>(count);
-        if (count > answer.size() || ::send(fd_, bytes, count, MSG_NOSIGNAL) != expected ||
-            ::recv(fd_, answer.data(), count, MSG_WAITALL) != expected) {
+    void send(char const* bytes, std::size_t count) const {
+        if (::send(fd_, bytes, count, MSG_NOSIGNAL) != static_cast<ssize_t>(count)) {
             throw std::runtime_error("the server has closed a connection");
         }
+    }
+    // Waits for so many bytes.
+    void receive(std::size_t count) const {
+        std::array<char, 256> answer{};
+        if (count > answer.size() || ::recv(fd_, answer.data(), count, MSG_WAITALL) != static_cast<ssize_t>(count)) {
+            throw std::runtime_error("the server has closed a connection");
+        }
+    }
+    // Sends the bytes and waits for as many.
+    void ask(char const* bytes, std::size_t count) const {
+        send(bytes, count);
+        receive(count);
     }
 
 private:

@@ -16,7 +16,7 @@ constexpr unsigned looks = 4;  // more find little that is better, and each is a
 // What a worker may have more than the lightest before work is sent away: moving costs something, too, and a wake-up if
 // the other one sleeps.
 constexpr std::size_t tolerated(std::size_t load) noexcept {
-    return 1 + load / 16;
+    return 4 + load / 16;
 }
 
 bool may_place(scheduler const& shared) noexcept {
