@@ -26,7 +26,7 @@ struct serve_options {
     std::size_t limit = 10'000;  // connections at once; more wait in the kernel's backlog until one has ended
     duration idle_timeout{};     // a read or write that waits for longer gives timed_out; zero: none does
     duration drain = std::chrono::seconds{10};  // how long connections may go on when serve() ends
-    unsigned acceptors = 0;  // connections that are waited for at the same time; zero: as many as there are workers
+    unsigned acceptors = 1;  // accepts that wait at the same time, each on a worker of its own; zero: one on each worker
     bool spread = true;      // a connection begins on the worker with the least to do; false: where it was accepted
 };
 

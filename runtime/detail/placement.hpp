@@ -22,16 +22,20 @@ class worker;
 // How many workers the current runtime has; the spare one does not count. On a worker only.
 unsigned worker_count() noexcept;
 
+// False for a runtime with one worker, or without rescue: there, what was sent to a worker that computes would wait for
+// it, and a task begins where it is spawned or is stolen, as others do.
+bool places_tasks(scheduler const& shared) noexcept;
+
 // The current worker; or, if it has clearly more to do, the one with the least of up to four others, from a random one
-// on, that are not stuck in a task. Always the current one in a runtime without rescue, where what is sent to a worker
-// that computes would wait for it. On a worker only.
+// on, that are not stuck in a task. Always the current one if the runtime does not place tasks. On a worker only.
 worker& lightest_worker() noexcept;
 
-// As start(), and the task begins on lightest_worker(). On a worker of `where` only.
+// As start(), and the task begins on lightest_worker(). No thief takes it before that one has come to it: it would be
+// the first that is idle, with however many connections. On a worker of `where` only.
 void start_on_lightest(scheduler& where, spawned_base& task, spawn_options const& options);
 
-// The task goes on on the worker with this number, modulo worker_count(). Not if it is pinned, nor in a runtime without
-// rescue. A stuck worker's place is taken by who rescues it. Not a wait that can be cancelled: it does not last.
+// The task goes on on the worker with this number, modulo worker_count(). Not if it is pinned, nor if the runtime
+// does not place tasks. A stuck worker's place is taken by who rescues it. Not a wait that can be cancelled: it does not last.
 class move_to_worker final : public work_item {
 public:
     explicit move_to_worker(unsigned index) noexcept : index_(index) {}

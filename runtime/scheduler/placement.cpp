@@ -19,11 +19,11 @@ constexpr std::size_t tolerated(std::size_t load) noexcept {
     return 4 + load / 16;
 }
 
-bool may_place(scheduler const& shared) noexcept {
+} // namespace
+
+bool places_tasks(scheduler const& shared) noexcept {
     return shared.size() > 1 && shared.watches_for_stalls();
 }
-
-} // namespace
 
 unsigned worker_count() noexcept {
     return current_worker()->shared().size();
@@ -33,7 +33,7 @@ worker& lightest_worker() noexcept {
     worker& here = *current_worker();
     scheduler& shared = here.shared();
     std::size_t const own = here.load();
-    if (!may_place(shared) || own <= tolerated(own)) {
+    if (!places_tasks(shared) || own <= tolerated(own)) {
         return here;
     }
     worker* best = &here;
@@ -58,7 +58,7 @@ bool move_to_worker::move() noexcept {
     worker& here = *current_worker();
     scheduler& shared = here.shared();
     worker& to = shared.at(index_ % shared.size());
-    if (context->pinned || &to == &here || !may_place(shared)) {
+    if (context->pinned || &to == &here || !places_tasks(shared)) {
         return false;
     }
     to.place(*this);

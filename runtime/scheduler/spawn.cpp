@@ -68,11 +68,10 @@ void start(scheduler& where, spawned_base& task, spawn_options const& options, w
 
 void start_on_lightest(scheduler& where, spawned_base& task, spawn_options const& options) {
     admit_as(where, task, options, scheduler::admission::refusable, nullptr);
-    worker& target = lightest_worker();
-    if (&target == current_worker()) {
-        schedule(task);
+    if (places_tasks(where)) {
+        lightest_worker().place(task);
     } else {
-        target.place(task);
+        schedule(task);
     }
 }
 

@@ -1,6 +1,7 @@
 #include <magpie/runtime/scheduler/worker.hpp>
 
 #include <magpie/runtime/detail/assert.hpp>
+#include <magpie/runtime/detail/current.hpp>
 #include <magpie/runtime/scheduler/scheduler.hpp>
 #include <magpie/runtime/scheduler/thread_state.hpp>
 
@@ -196,8 +197,9 @@ void worker::take_in_sent() noexcept {
     }
     if (placed != 0) {
         counters_.tasks_placed.add(placed);
-        if (may_steal_ && run_queue_.size() > 1) {
-            shared_.wake_one();  // from now on they may be stolen, and nobody has been told
+        // From now on they may be stolen, and nobody has been told; one that is run at once is nobody's business.
+        if (may_steal_ && (run_queue_.size() > 1 || !pinned_.empty())) {
+            shared_.wake_one();
         }
     }
 }
@@ -272,7 +274,9 @@ void worker::post_pinned(work_item& item) noexcept {
 
 void worker::place(work_item& item) noexcept {
     (void)placed_.push(&item);  // never closed: a worker outlives what it is sent
-    shared_.wake(index_);
+    if (current_worker() != this) {
+        shared_.wake(index_);
+    }
 }
 
 std::size_t worker::load() const noexcept {
