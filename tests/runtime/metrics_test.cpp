@@ -110,7 +110,7 @@ TEST_CASE("the Prometheus text is valid and holds every number") {
     m.stalls = 8;
     m.longest_stall = std::chrono::microseconds(9);
     auto const samples = parse(m.prometheus());
-    CHECK(samples.size() == 10 + 17 * 2);
+    CHECK(samples.size() == 10 + 19 * 2);
     CHECK(samples.at("magpie_workers") == 2);
     CHECK(samples.at("magpie_tasks_spawned_total") == 1);
     CHECK(samples.at("magpie_tasks_live") == 2);
