@@ -25,10 +25,12 @@ magpie::worker_metrics numbered(std::uint64_t first) {
             .rescues = first + 10,
             .completions_taken_over = first + 11,
             .timers_taken_over = first + 12,
+            .tasks_placed = first + 17,
             .run_queue = first + 13,
             .fork_stack = first + 14,
             .pinned = first + 15,
-            .timers = first + 16};
+            .timers = first + 16,
+            .operations = first + 18};
 }
 
 // Reads the text format strictly: HELP, TYPE, then the samples of that family only. Gives sample -> value.
@@ -94,6 +96,8 @@ TEST_CASE("totals add up every number of every worker") {
     expected.fork_stack += 14;
     expected.pinned += 15;
     expected.timers += 16;
+    expected.tasks_placed += 17;
+    expected.operations += 18;
     CHECK(m.totals() == expected);
 }
 
@@ -137,6 +141,8 @@ TEST_CASE("the Prometheus text is valid and holds every number") {
     CHECK(samples.at("magpie_fork_stack_depth{worker=\"0\"}") == 114);
     CHECK(samples.at("magpie_pinned_depth{worker=\"0\"}") == 115);
     CHECK(samples.at("magpie_timers{worker=\"1\"}") == 216);
+    CHECK(samples.at("magpie_tasks_placed_total{worker=\"1\"}") == 217);
+    CHECK(samples.at("magpie_operations{worker=\"0\"}") == 118);
     CHECK(samples.at("magpie_stalls_total") == 8);
     CHECK(samples.at("magpie_longest_stall_microseconds") == 9);
 }
