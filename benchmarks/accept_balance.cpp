@@ -118,9 +118,8 @@ task<> stuck_half_of_the_time() {
 
 io::serve_options options_of(way how) {
     bool const one = how == one_acceptor || how == one_acceptor_spread || how == reuse_port;
-    return {.limit = 20'000,
-            .acceptors = one ? 1U : 0U,
-            .spread = how == one_acceptor_spread || how == acceptors_spread};
+    return {
+        .limit = 20'000, .acceptors = one ? 1U : 0U, .spread = how == one_acceptor_spread || how == acceptors_spread};
 }
 
 auto server(way how, unsigned workers, tally& to, bool one_stuck) {

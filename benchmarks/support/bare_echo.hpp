@@ -1,5 +1,7 @@
 #pragma once
 
+#include <liburing.h>
+
 #include <array>
 #include <cstddef>
 #include <cstdint>
@@ -7,7 +9,6 @@
 #include <stdexcept>
 #include <vector>
 
-#include <liburing.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
 
@@ -48,8 +49,7 @@ public:
 
     // Takes no ownership.
     void add(int fd) {
-        connections_.push_back(
-            {.fd = fd, .own = how_ == receive::own ? std::make_unique<char[]>(own_size_) : nullptr});
+        connections_.push_back({.fd = fd, .own = how_ == receive::own ? std::make_unique<char[]>(own_size_) : nullptr});
         receive_from(connections_.size() - 1);
     }
 
@@ -161,7 +161,8 @@ private:
         if (how_ == receive::multishot && (c.flags & IORING_CQE_F_MORE) == 0) {
             receive_from(which);
         }
-        auto const buffer = how_ == receive::own ? none : static_cast<std::uint16_t>(c.flags >> IORING_CQE_BUFFER_SHIFT);
+        auto const buffer =
+            how_ == receive::own ? none : static_cast<std::uint16_t>(c.flags >> IORING_CQE_BUFFER_SHIFT);
         ++answers_;
         if (answers_wanted_ != 0 && to_send_ == 0) {
             provide(buffer);
@@ -171,7 +172,8 @@ private:
             return;
         }
         to_send_ -= to_send_ != 0 ? 1 : 0;
-        char const* const bytes = how_ == receive::own ? connections_[which].own.get() : memory_.get() + place_of(buffer);
+        char const* const bytes =
+            how_ == receive::own ? connections_[which].own.get() : memory_.get() + place_of(buffer);
         send_to(which, bytes, static_cast<std::size_t>(c.res), buffer);
     }
 
@@ -179,13 +181,13 @@ private:
 
     void provide_all() {
         memory_ = std::make_unique<char[]>(buffers * own_size_);
-        void* const memory = ::mmap(nullptr, buffers * sizeof(io_uring_buf), PROT_READ | PROT_WRITE,
-                                    MAP_ANONYMOUS | MAP_PRIVATE, -1, 0);
+        void* const memory =
+            ::mmap(nullptr, buffers * sizeof(io_uring_buf), PROT_READ | PROT_WRITE, MAP_ANONYMOUS | MAP_PRIVATE, -1, 0);
         io_uring_buf_reg registration{};
         registration.ring_addr = reinterpret_cast<std::uintptr_t>(memory);
         registration.ring_entries = buffers;
-        if (memory == MAP_FAILED || io_uring_register(static_cast<unsigned>(ring_.ring_fd),
-                                                        IORING_REGISTER_PBUF_RING, &registration, 1) != 0) {
+        if (memory == MAP_FAILED ||
+            io_uring_register(static_cast<unsigned>(ring_.ring_fd), IORING_REGISTER_PBUF_RING, &registration, 1) != 0) {
             throw std::runtime_error("the kernel takes no buffer ring");
         }
         provided_ = static_cast<io_uring_buf_ring*>(memory);
@@ -211,7 +213,7 @@ private:
     int listener_ = -1;
     std::unique_ptr<char[]> memory_;
     io_uring_buf_ring* provided_ = nullptr;
-    std::size_t answers_wanted_ = 0;         // 0: a server
+    std::size_t answers_wanted_ = 0;  // 0: a server
     std::size_t answers_ = 0;
     std::size_t to_send_ = 0;
 };

@@ -1,6 +1,5 @@
-#include <magpie/runtime/detail/placement.hpp>
-
 #include <magpie/runtime/detail/current.hpp>
+#include <magpie/runtime/detail/placement.hpp>
 #include <magpie/runtime/scheduler/scheduler.hpp>
 #include <magpie/runtime/scheduler/worker.hpp>
 
@@ -19,7 +18,7 @@ constexpr std::size_t tolerated(std::size_t load) noexcept {
     return 4 + load / 16;
 }
 
-} // namespace
+}  // namespace
 
 bool places_tasks(scheduler const& shared) noexcept {
     return shared.size() > 1 && shared.watches_for_stalls();
@@ -65,4 +64,4 @@ bool move_to_worker::move() noexcept {
     return true;
 }
 
-} // namespace magpie::detail
+}  // namespace magpie::detail

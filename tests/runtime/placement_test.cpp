@@ -4,7 +4,6 @@
 #include <magpie/runtime/scheduler/worker.hpp>
 #include <magpie/runtime/spawn.hpp>
 #include <magpie/runtime/this_task.hpp>
-#include <runtime/support/kit.hpp>
 
 #include <doctest/doctest.h>
 
@@ -13,6 +12,8 @@
 #include <thread>
 #include <utility>
 #include <vector>
+
+#include <runtime/support/kit.hpp>
 
 namespace {
 
