@@ -1,9 +1,11 @@
 #include <magpie/combinators/shield.hpp>
 #include <magpie/combinators/timeout.hpp>
 #include <magpie/io/detail/serve_core.hpp>
+#include <magpie/io/serve.hpp>
 #include <magpie/io/tcp.hpp>
 #include <magpie/runtime/detail/assert.hpp>
 #include <magpie/runtime/detail/current.hpp>
+#include <magpie/runtime/detail/placement.hpp>
 #include <magpie/runtime/detail/spawn.hpp>
 #include <magpie/runtime/errors.hpp>
 #include <magpie/runtime/sleep.hpp>
@@ -63,13 +65,15 @@ char const* shortage(int error) noexcept {
 
 }  // namespace
 
-serve_core::serve_core(io::tcp_listener const& listener, std::size_t limit, duration idle_timeout, duration drain)
+serve_core::serve_core(io::tcp_listener const& listener, io::serve_options const& options)
     : listener_(&listener),
-      idle_timeout_(idle_timeout),
-      drain_(drain),
-      limit_(static_cast<std::ptrdiff_t>(std::min(limit, static_cast<std::size_t>(semaphore::max())))),
+      idle_timeout_(options.idle_timeout),
+      drain_(options.drain),
+      limit_(static_cast<std::ptrdiff_t>(std::min(options.limit, static_cast<std::size_t>(semaphore::max())))),
+      acceptors_(options.acceptors != 0 ? options.acceptors : worker_count()),
+      spread_(options.spread),
       places_(limit_) {
-    if (limit == 0) {
+    if (limit_ == 0) {
         throw std::invalid_argument("serve() needs a limit of at least one connection");
     }
 }
@@ -83,7 +87,7 @@ task<std::optional<io::tcp_stream>> serve_core::next() {
     for (;;) {
         auto stream = co_await listener_->accept();
         if (stream) {
-            said_why_ = false;
+            said_why_.store(false, mo_relaxed);
             place.forget();  // child_ended() gives it back
             stream->set_wait_limit(idle_timeout_);
             co_return std::optional(std::move(*stream));
@@ -102,7 +106,7 @@ task<bool> serve_core::passes(std::error_code error) {
     if (why == nullptr) {
         co_return is_of_the_connection(error.value());
     }
-    if (!std::exchange(said_why_, true)) {
+    if (!said_why_.exchange(true, mo_relaxed)) {
         report(std::make_exception_ptr(std::system_error(error, why)));
     }
     // Trying again at once would find the same, as often as the machine can.
@@ -121,7 +125,12 @@ void serve_core::begin(task<> connection) {
         child->make_first_handle();
         // The child may end before start() returns; child_ended() then waits until it is in the list.
         std::lock_guard const guard(mutex_);
-        start(required_scheduler("serve"), *child, {.name = "connection"});
+        scheduler& shared = required_scheduler("serve");
+        if (spread_) {
+            start_on_lightest(shared, *child, {.name = "connection"});
+        } else {
+            start(shared, *child, {.name = "connection"});
+        }
         children_.push_back(child);
         return;
     } catch (usage_error const&) {

@@ -56,6 +56,9 @@ public:
     // Operations that the kernel still works on, or may write to. The worker's thread does not end before it is 0.
     virtual std::size_t in_flight() const noexcept = 0;
 
+    // Operations that were begun here and are not over: what the loop has to look after. Any thread; a hint.
+    virtual std::size_t waiting() const noexcept { return in_flight(); }
+
     // A descriptor that is readable when poll() would find something, for running inside another event loop; -1 if there
     // is none.
     virtual int wait_fd() const noexcept { return -1; }

@@ -30,6 +30,7 @@ constexpr worker_counter worker_counters[] = {
     {&worker_metrics::completions_taken_over, "magpie_completions_taken_over_total", "I/O completions taken over."},
     {&worker_metrics::timers_taken_over, "magpie_timers_taken_over_total", "Timers fired for a stuck worker."},
     {&worker_metrics::kicks, "magpie_kicks_total", "Interrupts sent for completions that the kernel held back."},
+    {&worker_metrics::tasks_placed, "magpie_tasks_placed_total", "Tasks that another worker began on this one."},
 };
 
 struct worker_gauge {
@@ -42,6 +43,7 @@ constexpr worker_gauge worker_gauges[] = {
     {&worker_metrics::fork_stack, "magpie_fork_stack_depth", "Forked children not exposed to thieves yet."},
     {&worker_metrics::pinned, "magpie_pinned_depth", "Ready tasks that may not be stolen."},
     {&worker_metrics::timers, "magpie_timers", "Timers set and not yet due."},
+    {&worker_metrics::operations, "magpie_operations", "I/O operations begun and not over."},
 };
 
 class exposition {

@@ -25,11 +25,13 @@ struct worker_metrics {
     std::uint64_t completions_taken_over = 0;  // by these; the stuck worker's `completions` counts them too
     std::uint64_t timers_taken_over = 0;       // fired for a stuck worker; in nobody's timers_fired
     std::uint64_t kicks = 0;  // times others interrupted it, because the kernel held completions of its ring back
+    std::uint64_t tasks_placed = 0;   // that another worker began here, because there was less to do here
 
     std::size_t run_queue = 0;   // ready, may be stolen
     std::size_t fork_stack = 0;  // forked children that this worker has not exposed yet
     std::size_t pinned = 0;      // ready, may not be stolen
     std::size_t timers = 0;      // set and not yet due
+    std::size_t operations = 0;  // of I/O: begun here, not over; a connection that is idle is one
 
     worker_metrics& operator+=(worker_metrics const& other) noexcept;
     bool operator==(worker_metrics const&) const = default;

@@ -9,6 +9,7 @@
 
 #include <magpie/combinators/semaphore.hpp>
 #include <magpie/runtime/clock.hpp>
+#include <magpie/runtime/detail/atomic.hpp>
 #include <magpie/runtime/detail/intrusive_list.hpp>
 #include <magpie/runtime/detail/spawned.hpp>
 #include <magpie/runtime/task.hpp>
@@ -22,20 +23,23 @@
 namespace magpie::io {
 class tcp_listener;
 class tcp_stream;
+struct serve_options;
 }  // namespace magpie::io
 
 namespace magpie::detail {
 
 class serve_core final : public task_owner {
 public:
-    // Throws std::invalid_argument if limit is 0.
-    serve_core(io::tcp_listener const& listener, std::size_t limit, duration idle_timeout, duration drain);
+    // Throws std::invalid_argument if the limit is 0.
+    serve_core(io::tcp_listener const& listener, io::serve_options const& options);
     ~serve_core();
 
+    // How many tasks are to call next(), each from a worker of its own if there are as many.
+    unsigned acceptors() const noexcept { return acceptors_; }
     // Waits for a place and then for a connection. Nothing: the listener was shut down. Throws std::system_error for
-    // errors that can only mean that the listener is none.
+    // errors that can only mean that the listener is none. Several tasks may do so at once.
     task<std::optional<io::tcp_stream>> next();
-    // Runs what next() gave a connection to.
+    // Runs what next() gave a connection to, on this worker or on one that has less to do.
     void begin(task<> connection);
     // Waits until all connections have ended; for the given time they may take, then they are cancelled. Is not cut
     // short by a cancellation.
@@ -57,8 +61,10 @@ private:
     duration idle_timeout_;
     duration drain_;
     std::ptrdiff_t limit_;
+    unsigned acceptors_;
+    bool spread_;
     semaphore places_;
-    bool said_why_ = false;  // of the present shortage
+    atomic<bool> said_why_{false};  // of the present shortage
     std::mutex mutex_;       // not a spin lock: a cancellation may write to an eventfd
     children children_;      // under mutex_
 };

@@ -136,6 +136,7 @@ void poll_loop::wait_until_ready(op_base& op) noexcept {
     op_base::place const side = poll_syscall_for(op).side;
     place_to_wait& at = places_[index];
     (side == op_base::place::reading ? at.readers : at.writers).push_back(&op);
+    note_waiting(+1);
     at.for_both += waits_for_both(op) ? 1 : 0;
     op.set_place(side);
     if (int const error = arm(fd); error != 0) {
@@ -185,6 +186,7 @@ void poll_loop::unlink(op_base& op) noexcept {
     }
     place_to_wait& at = places_[static_cast<std::size_t>(op.request().fd)];
     (op.where() == op_base::place::reading ? at.readers : at.writers).erase(&op);
+    note_waiting(-1);
     at.for_both -= waits_for_both(op) ? 1 : 0;
 }
 

@@ -42,6 +42,7 @@ public:
     std::size_t take_over() noexcept override;
     bool is_stranded() const noexcept override;
     std::size_t in_flight() const noexcept override { return 0; }  // the kernel writes to nothing between our calls
+    std::size_t waiting() const noexcept override { return waiting_.load(mo_relaxed); }
     std::uint64_t completions() const noexcept override { return ended_.load(mo_relaxed); }
     char const* name() const noexcept override { return "poll"; }
 
@@ -73,6 +74,9 @@ private:
     void try_waiting(completion_list& waiting) noexcept;
     void on_ready(int fd) noexcept;
     void finish(op_base& op, int result) noexcept;
+    void note_waiting(std::ptrdiff_t change) noexcept {
+        waiting_.store(waiting_.load(mo_relaxed) + static_cast<std::size_t>(change), mo_relaxed);
+    }
     void note_end() noexcept { ended_.store(ended_.load(mo_relaxed) + 1, mo_relaxed); }
     void take_in(int count, epoll_event const* events) noexcept;
     void round() noexcept;
@@ -88,6 +92,7 @@ private:
     bool owner_sleeps_ = false;            // or is about to: in epoll_wait() without the lock
     atomic<bool> has_nanosecond_wait_{true};  // epoll_pwait2, Linux 5.11
     atomic<std::uint64_t> ended_{0};       // written under the lock
+    atomic<std::size_t> waiting_{0};       // operations in places_: written under the lock
 };
 
 }  // namespace magpie::detail

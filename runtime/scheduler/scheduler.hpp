@@ -144,6 +144,7 @@ public:
 
     // Null: nobody is ever called stuck.
     stall_monitor* monitor() noexcept { return monitor_.get(); }
+    bool watches_for_stalls() const noexcept { return monitor_ != nullptr; }
 
 private:
     struct alignas(cache_line_size) registry_shard {

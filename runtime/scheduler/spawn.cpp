@@ -1,6 +1,7 @@
 #include <magpie/runtime/detail/spawn.hpp>
 
 #include <magpie/runtime/detail/current.hpp>
+#include <magpie/runtime/detail/placement.hpp>
 #include <magpie/runtime/detail/task_locals.hpp>
 #include <magpie/runtime/errors.hpp>
 #include <magpie/runtime/scheduler/scheduler.hpp>
@@ -28,7 +29,8 @@ scheduler& required_scheduler(char const* what) {
 
 namespace {
 
-void start_as(scheduler& where, spawned_base& task, spawn_options const& options, scheduler::admission kind,
+// Makes it a task that is alive and not queued yet.
+void admit_as(scheduler& where, spawned_base& task, spawn_options const& options, scheduler::admission kind,
               worker* home) {
     worker* const here = current_worker();
     task_context const* const spawner = here == nullptr ? nullptr : here->current();
@@ -44,6 +46,12 @@ void start_as(scheduler& where, spawned_base& task, spawn_options const& options
         task.abandon();
         throw;
     }
+}
+
+void start_as(scheduler& where, spawned_base& task, spawn_options const& options, scheduler::admission kind,
+              worker* home) {
+    admit_as(where, task, options, kind, home);
+    worker* const here = current_worker();
     bool const may_run_here = here != nullptr && &here->shared() == &where && (!task.pinned || here == task.home);
     if (options.eager && may_run_here) {
         here->run_eagerly(task);
@@ -56,6 +64,15 @@ void start_as(scheduler& where, spawned_base& task, spawn_options const& options
 
 void start(scheduler& where, spawned_base& task, spawn_options const& options, worker* home) {
     start_as(where, task, options, scheduler::admission::refusable, home);
+}
+
+void start_on_lightest(scheduler& where, spawned_base& task, spawn_options const& options) {
+    admit_as(where, task, options, scheduler::admission::refusable, nullptr);
+    if (places_tasks(where)) {
+        lightest_worker().place(task);
+    } else {
+        schedule(task);
+    }
 }
 
 void spawn_internal(scheduler& where, task<> body) {

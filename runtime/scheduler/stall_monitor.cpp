@@ -152,8 +152,10 @@ bool stall_monitor::look_at_all(time_point now) {
         sign_of_life = look_at(i, now) || sign_of_life;
         worker const& each = shared_.at(i);
         all_stuck = all_stuck && (i == shared_.size() || (records_[i].stuck && now - records_[i].since >= lend_after));
-        stranded = stranded || (records_[i].stuck && each.is_stranded());
-        ready = ready || each.has_stealable();
+        // A task that gave way, or that was sent here, was queued without waking anybody.
+        bool const stealable = each.has_stealable();
+        stranded = stranded || (records_[i].stuck && (each.is_stranded() || (stealable && shared_.settings().steal)));
+        ready = ready || stealable;
     }
     if (stranded) {
         shared_.wake_one();

@@ -1,6 +1,7 @@
 #include <magpie/runtime/scheduler/worker.hpp>
 
 #include <magpie/runtime/detail/assert.hpp>
+#include <magpie/runtime/detail/current.hpp>
 #include <magpie/runtime/scheduler/scheduler.hpp>
 #include <magpie/runtime/scheduler/thread_state.hpp>
 
@@ -63,7 +64,7 @@ std::size_t worker::run_ready(std::size_t budget) {
 }
 
 bool worker::is_ready() const noexcept {
-    return !run_queue_.empty() || !pinned_.empty() || !forks_.empty() || !pinned_inbox_.empty() ||
+    return !run_queue_.empty() || !pinned_.empty() || !forks_.empty() || !pinned_inbox_.empty() || !placed_.empty() ||
            !shared_.injected.empty() || loop_->has_work();
 }
 
@@ -151,7 +152,7 @@ work_item* worker::take_queued() noexcept {
 
 work_item* worker::take_fifo() noexcept {
     if (ready_.round_over()) {
-        take_in_pinned();
+        take_in_sent();
         intrusive_queue<work_item> arrived;
         shared_.injected.pop_batch(arrived, std::numeric_limits<std::size_t>::max());
         while (work_item* const item = arrived.pop_front()) {
@@ -169,7 +170,7 @@ work_item* worker::take_fifo() noexcept {
 void worker::look_around() noexcept {
     budget_ = static_cast<std::int32_t>(shared_.settings().event_interval);
     queue_credit_ = (budget_ + 1) / 2;  // the other half is the forks': neither can starve the other
-    take_in_pinned();
+    take_in_sent();
     loop_->poll();
     fire_timers();
     take_injected();
@@ -185,12 +186,21 @@ void worker::look_around() noexcept {
     }
 }
 
-void worker::take_in_pinned() noexcept {
-    if (!pinned_inbox_.empty()) {
-        intrusive_queue<work_item> arrived;
-        pinned_inbox_.pop_batch(arrived, std::numeric_limits<std::size_t>::max());
-        while (work_item* const item = arrived.pop_front()) {
-            push_quietly(*item);
+void worker::take_in_sent() noexcept {
+    if (pinned_inbox_.empty() && placed_.empty()) {
+        return;
+    }
+    intrusive_queue<work_item> arrived;
+    pinned_inbox_.pop_batch(arrived, std::numeric_limits<std::size_t>::max());
+    std::size_t const placed = placed_.pop_batch(arrived, std::numeric_limits<std::size_t>::max());
+    while (work_item* const item = arrived.pop_front()) {
+        push_quietly(*item);
+    }
+    if (placed != 0) {
+        counters_.tasks_placed.add(placed);
+        // From now on they may be stolen, and nobody has been told; one that is run at once is nobody's business.
+        if (may_steal_ && (run_queue_.size() > 1 || !pinned_.empty())) {
+            shared_.wake_one();
         }
     }
 }
@@ -263,6 +273,17 @@ void worker::post_pinned(work_item& item) noexcept {
     shared_.wake(index_);
 }
 
+void worker::place(work_item& item) noexcept {
+    (void)placed_.push(&item);  // never closed: a worker outlives what it is sent
+    if (current_worker() != this) {
+        shared_.wake(index_);
+    }
+}
+
+std::size_t worker::load() const noexcept {
+    return loop_->waiting() + run_queue_.size() + placed_.size() + pinned_inbox_.size();
+}
+
 bool worker::shared_any_parked() const noexcept {
     return shared_.idle.any_parked();
 }
@@ -322,9 +343,11 @@ worker_metrics worker::look() const noexcept {
     m.completions_taken_over = counters_.completions_taken_over.value.load(mo_relaxed);
     m.timers_taken_over = counters_.timers_taken_over.value.load(mo_relaxed);
     m.kicks = kicks_.value.load(mo_relaxed) + loop_->kicks();
+    m.tasks_placed = counters_.tasks_placed.value.load(mo_relaxed);
     m.run_queue = run_queue_.size();
     m.fork_stack = forks_seen_.load(mo_relaxed);
     m.pinned = pinned_seen_.load(mo_relaxed) + pinned_inbox_.size();
+    m.operations = loop_->waiting();
     std::lock_guard const lock(timer_lock_);
     m.timers = timers_.size();
     return m;

@@ -32,6 +32,8 @@ class scheduler;
 //   fork_stack    forked children that nobody else can see yet: the owner, newest first. When somebody is idle or
 //                 asked, the owner moves the oldest half to the run queue.
 //   pinned        ready tasks that must run here: the owner only; others post through the pinned inbox
+//   placed        ready tasks that others have sent here, because there is less to do here (placement.cpp): the owner
+//                 takes them in with the pinned ones; if it is stuck, another worker does
 //   timers        under a lock of their own, so that anybody may disarm one
 //   ready_fifo    simulated clock only: everything, in one queue, in place of the three above
 class worker {
@@ -93,6 +95,7 @@ public:
 
     // Queues a ready task here, and sees to it that somebody runs it.
     void push(work_item& item) noexcept;
+    unsigned random_below(unsigned bound) noexcept { return random_.below(bound); }
     // As push(), but wakes nobody: the worker itself will come to it soon.
     void push_quietly(work_item& item) noexcept;
     // Everything is FIFO here: children too go through the queue.
@@ -110,6 +113,10 @@ public:
     // --- Any thread.
 
     void post_pinned(work_item& item) noexcept;
+    // Queues a ready task that is not pinned.
+    void place(work_item& item) noexcept;
+    // Tasks that are ready here, and operations that wait here: a hint.
+    std::size_t load() const noexcept;
     // A thief has found nothing: expose forks at the next opportunity.
     void ask_for_forks() noexcept { forks_wanted_.store(true, mo_relaxed); }
     worker_metrics look() const noexcept;
@@ -157,12 +164,13 @@ private:
     work_item* take_as_spare() noexcept;
     void hand_over() noexcept;
     void look_around() noexcept;
-    void take_in_pinned() noexcept;
+    void take_in_sent() noexcept;
     void take_injected() noexcept;
     void fire_timers() noexcept;
     void expose_forks() noexcept;
     work_item* pop_fork() noexcept;
     unsigned take_forks_of(worker& stuck) noexcept;
+    unsigned take_placed_of(worker& stuck) noexcept;
     bool shared_any_parked() const noexcept;
     work_item* take_fifo() noexcept;
     work_item* steal_from_others(unsigned looks_at_few) noexcept;
@@ -183,7 +191,7 @@ private:
     };
     struct counters {
         counter tasks_resumed, steals_tried, steals_won, tasks_stolen, overflows, parks, wakeups, timers_fired,
-            budget_exhausted, rescues, completions_taken_over, timers_taken_over;
+            budget_exhausted, rescues, completions_taken_over, timers_taken_over, tasks_placed;
     };
 
     // The owner's.
@@ -224,6 +232,7 @@ private:
     alignas(cache_line_size) run_queue<work_item> run_queue_;
     alignas(cache_line_size) atomic<bool> forks_wanted_{false};  // a thief found nothing; the owner answers at its next fork
     alignas(cache_line_size) inject_queue<work_item> pinned_inbox_;
+    inject_queue<work_item> placed_;
     alignas(cache_line_size) mutable spin_lock timer_lock_;
     timer_heap timers_;
     atomic<std::int64_t> next_deadline_;                    // of timers_, as a count of nanoseconds

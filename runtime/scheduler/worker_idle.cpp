@@ -115,7 +115,8 @@ bool worker::others_have_work() const noexcept {
 }
 
 bool worker::anything_to_do(atomic<bool> const& stop) noexcept {
-    return stop.load(mo_acquire) || !pinned_inbox_.empty() || !shared_.injected.empty() || others_have_work();
+    return stop.load(mo_acquire) || !pinned_inbox_.empty() || !placed_.empty() || !shared_.injected.empty() ||
+           others_have_work();
 }
 
 void worker::sleep(atomic<bool> const& stop) {

@@ -5,6 +5,7 @@
 //   timers that are due    fired here: the heap has a lock, and whoever pops a timer wakes its task
 //   completions            taken in here: see driver::take_over()
 //   posted cancellations   carried out here, by the same
+//   tasks sent to it       by a worker that had more to do: queued here
 //
 // All of these may be done by any thread at any time, and each is decided once: a timer by the heap's lock, a completion
 // by the loop's reap lock, a cancellation by who takes the message. So it does not matter if the owner comes back in the
@@ -26,11 +27,12 @@ namespace {
 
 constexpr unsigned timers_per_rescue = 64;
 constexpr std::size_t forks_per_rescue = 64;
+constexpr std::size_t placed_per_rescue = 64;
 
 }  // namespace
 
 bool worker::is_stranded() const noexcept {
-    return (!forks_.empty() && can_kick()) || loop_->is_stranded() || next_deadline() <= shared_.now();
+    return (!forks_.empty() && can_kick()) || !placed_.empty() || loop_->is_stranded() || next_deadline() <= shared_.now();
 }
 
 unsigned worker::take_forks_of(worker& stuck) noexcept {
@@ -40,6 +42,15 @@ unsigned worker::take_forks_of(worker& stuck) noexcept {
     intrusive_queue<work_item> taken;
     std::size_t const count = stuck.forks_.take_for_owner(forks_per_rescue, taken);
     stuck.forks_claim_.give_back();
+    while (work_item* const item = taken.pop_front()) {
+        push(*item);
+    }
+    return static_cast<unsigned>(count);
+}
+
+unsigned worker::take_placed_of(worker& stuck) noexcept {
+    intrusive_queue<work_item> taken;
+    std::size_t const count = stuck.placed_.pop_batch(taken, placed_per_rescue);
     while (work_item* const item = taken.pop_front()) {
         push(*item);
     }
@@ -70,14 +81,14 @@ bool worker::rescue_others() noexcept {
 bool worker::take_over(worker& stuck) noexcept {
     unsigned const timers = fire_timers_of(stuck, timers_per_rescue);
     std::size_t const completions = stuck.loop_->take_over();
-    unsigned const forks = take_forks_of(stuck);
-    if (timers == 0 && completions == 0 && forks == 0) {
+    unsigned const tasks = take_forks_of(stuck) + take_placed_of(stuck);
+    if (timers == 0 && completions == 0 && tasks == 0) {
         return false;
     }
     counters_.rescues.add();
     counters_.timers_taken_over.add(timers);
     counters_.completions_taken_over.add(completions);
-    counters_.tasks_stolen.add(forks);
+    counters_.tasks_stolen.add(tasks);
     return true;
 }
 

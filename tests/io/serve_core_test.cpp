@@ -1,4 +1,5 @@
 #include <magpie/io/detail/serve_core.hpp>
+#include <magpie/io/serve.hpp>
 #include <magpie/io/tcp.hpp>
 #include <magpie/runtime/spawn.hpp>
 
@@ -33,7 +34,7 @@ task<> hold(io::tcp_stream stream, std::atomic<int>& alive) {
 TEST_CASE("a connection has the wait limit that was asked for") {
     run_on_each_backend(1, []() -> task<> {
         auto const listener = listen_on_loopback();
-        detail::serve_core core(listener, 5, 7s, 1h);
+        detail::serve_core core(listener, {.limit = 5, .idle_timeout = 7s, .drain = 1h});
         auto const client = co_await io::tcp_stream::connect(listener.local_endpoint().value());
         auto const stream = co_await core.next();
         REQUIRE(stream.has_value());
@@ -48,7 +49,7 @@ TEST_CASE("drain() returns only when everything has ended, also when it had to c
         auto const listener = listen_on_loopback();
         std::atomic<int> alive{0};
         std::vector<io::tcp_stream> clients;
-        detail::serve_core core(listener, 5, 0s, 1ms);
+        detail::serve_core core(listener, {.limit = 5, .drain = 1ms});
         for (int i = 0; i < 5; ++i) {
             clients.push_back((co_await io::tcp_stream::connect(listener.local_endpoint().value())).value());
             auto stream = co_await core.next();
@@ -63,7 +64,7 @@ TEST_CASE("next() waits for a place") {
     run_on_each_backend(1, []() -> task<> {
         auto const listener = listen_on_loopback();
         std::atomic<int> alive{0};
-        detail::serve_core core(listener, 1, 0s, 1h);
+        detail::serve_core core(listener, {.limit = 1, .drain = 1h});
         auto const where = listener.local_endpoint().value();
         auto first = (co_await io::tcp_stream::connect(where)).value();
         auto const second = (co_await io::tcp_stream::connect(where)).value();
@@ -81,8 +82,11 @@ TEST_CASE("next() waits for a place") {
 }
 
 TEST_CASE("a limit of nothing is refused") {
-    io::tcp_listener const none;
-    CHECK_THROWS_AS(detail::serve_core(none, 0, 0s, 0s), std::invalid_argument);
+    run_on_each_backend(1, []() -> task<> {
+        io::tcp_listener const none;
+        CHECK_THROWS_AS(detail::serve_core(none, {.limit = 0}), std::invalid_argument);
+        co_return;
+    });
 }
 
 }  // namespace

@@ -26,10 +26,12 @@ magpie::worker_metrics numbered(std::uint64_t first) {
             .completions_taken_over = first + 11,
             .timers_taken_over = first + 12,
             .kicks = first + 13,
-            .run_queue = first + 14,
-            .fork_stack = first + 15,
-            .pinned = first + 16,
-            .timers = first + 17};
+            .tasks_placed = first + 14,
+            .run_queue = first + 15,
+            .fork_stack = first + 16,
+            .pinned = first + 17,
+            .timers = first + 18,
+            .operations = first + 19};
 }
 
 // Reads the text format strictly: HELP, TYPE, then the samples of that family only. Gives sample -> value.
@@ -92,10 +94,12 @@ TEST_CASE("totals add up every number of every worker") {
     expected.completions_taken_over += 11;
     expected.timers_taken_over += 12;
     expected.kicks += 13;
-    expected.run_queue += 14;
-    expected.fork_stack += 15;
-    expected.pinned += 16;
-    expected.timers += 17;
+    expected.tasks_placed += 14;
+    expected.run_queue += 15;
+    expected.fork_stack += 16;
+    expected.pinned += 17;
+    expected.timers += 18;
+    expected.operations += 19;
     CHECK(m.totals() == expected);
 }
 
@@ -112,7 +116,7 @@ TEST_CASE("the Prometheus text is valid and holds every number") {
     m.stalls = 8;
     m.longest_stall = std::chrono::microseconds(9);
     auto const samples = parse(m.prometheus());
-    CHECK(samples.size() == 10 + 18 * 2);
+    CHECK(samples.size() == 10 + 20 * 2);
     CHECK(samples.at("magpie_workers") == 2);
     CHECK(samples.at("magpie_tasks_spawned_total") == 1);
     CHECK(samples.at("magpie_tasks_live") == 2);
@@ -136,10 +140,12 @@ TEST_CASE("the Prometheus text is valid and holds every number") {
     CHECK(samples.at("magpie_completions_taken_over_total{worker=\"0\"}") == 111);
     CHECK(samples.at("magpie_timers_taken_over_total{worker=\"0\"}") == 112);
     CHECK(samples.at("magpie_kicks_total{worker=\"0\"}") == 113);
-    CHECK(samples.at("magpie_run_queue_depth{worker=\"0\"}") == 114);
-    CHECK(samples.at("magpie_fork_stack_depth{worker=\"0\"}") == 115);
-    CHECK(samples.at("magpie_pinned_depth{worker=\"0\"}") == 116);
-    CHECK(samples.at("magpie_timers{worker=\"1\"}") == 217);
+    CHECK(samples.at("magpie_tasks_placed_total{worker=\"1\"}") == 214);
+    CHECK(samples.at("magpie_run_queue_depth{worker=\"0\"}") == 115);
+    CHECK(samples.at("magpie_fork_stack_depth{worker=\"0\"}") == 116);
+    CHECK(samples.at("magpie_pinned_depth{worker=\"0\"}") == 117);
+    CHECK(samples.at("magpie_timers{worker=\"1\"}") == 218);
+    CHECK(samples.at("magpie_operations{worker=\"0\"}") == 119);
     CHECK(samples.at("magpie_stalls_total") == 8);
     CHECK(samples.at("magpie_longest_stall_microseconds") == 9);
 }

@@ -64,6 +64,26 @@ TEST_CASE("the timers of a worker that computes fire on another") {
     }
 }
 
+TEST_CASE("a task that gave way to one that computes goes on on another worker, though that one slept") {
+    runtime rt(threads(2));
+    std::atomic<bool> resumed{false};
+    auto const computes = [&]() -> task<> {
+        until([&] { return resumed.load(); });
+        co_return;
+    };
+    auto const gives_way = [&]() -> task<> {
+        auto h = spawn(computes(), {.pinned = true});  // nobody is woken for it
+        co_await this_task::yield();
+        resumed = true;
+        co_await std::move(h);
+    };
+    for (unsigned i = 0; i < 20; ++i) {
+        resumed = false;
+        std::this_thread::sleep_for(20ms);
+        rt.block_on(gives_way());
+    }
+}
+
 TEST_CASE("a blocking system call in a task holds up the sleepers of its worker no more than a computation") {
     runtime rt(threads(2));
     std::atomic<unsigned> woken{0};
