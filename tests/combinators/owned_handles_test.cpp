@@ -10,6 +10,7 @@
 
 #include <doctest/doctest.h>
 
+#include <atomic>
 #include <ranges>
 #include <string>
 #include <utility>
@@ -142,6 +143,20 @@ TEST_CASE("GATHER-14: gather of handles with a limit, cancelled: every task is a
             CHECK(all.cleaned == 3);
             CHECK(deliveries == 1);
         }
+        // While who awaits runs, and not waits: nobody has passed it on yet.
+        deliveries = 0;
+        auto stubborn = std::vector<join_handle<int>>();
+        stubborn.push_back(spawn(after(1ms, 1)));
+        stubborn.push_back(spawn(resists(deliveries, 4, 10ms)));
+        stubborn.push_back(spawn(resists(deliveries, 4, 10ms)));
+        auto const asks = [](progress const& p) {
+            if (p.done == 1) {
+                this_task::cancel();
+            }
+        };
+        CHECK(co_await how(gather(std::move(stubborn), {.limit = 2}).on_progress(asks)) == "cancelled");
+        CHECK(this_task::uncancel() == 0);
+        CHECK(deliveries == 2);
         // Pending from the start: nothing has been taken from the range.
         all.cleaned = deliveries = 0;
         auto handles = all.some(2);
@@ -154,6 +169,49 @@ TEST_CASE("GATHER-14: gather of handles with a limit, cancelled: every task is a
         CHECK(deliveries == 1);
     };
     run(body(), simulated());
+}
+
+// Ends some time after its first request; counts how many it gets.
+task<int> winds_down(std::atomic<int>& deliveries) {
+    for (int turns = 0; turns < 30;) {
+        try {
+            if (deliveries.load() == 0) {
+                co_await sleep(1h);
+            }
+            ++turns;
+            co_await this_task::yield();
+        } catch (task_cancelled const&) {
+            ++deliveries;
+        }
+    }
+    co_return 1;
+}
+
+TEST_CASE("GATHER-14: on several workers: handles that had no turn are asked once each, also while who awaits runs") {
+    for (unsigned const workers : {2U, 8U}) {
+        runtime rt(threads(workers));
+        auto const body = []() -> task<> {
+            std::vector<std::atomic<int>> deliveries(8);
+            std::vector<join_handle<int>> handles;
+            handles.push_back(spawn(after(0ms, 1)));
+            for (auto& each : deliveries) {
+                handles.push_back(spawn(winds_down(each)));
+            }
+            auto const asks = [](progress const& p) {
+                if (p.done == 1) {
+                    this_task::cancel();
+                }
+            };
+            CHECK(co_await how(gather(std::move(handles), {.limit = 2}).on_progress(asks)) == "cancelled");
+            CHECK(this_task::uncancel() == 0);
+            for (auto& each : deliveries) {
+                CHECK(each.load() == 1);
+            }
+        };
+        for (unsigned round = 0; round < rounds(400); ++round) {
+            rt.block_on(body());
+        }
+    }
 }
 
 TEST_CASE("GATHER-21: a handle in a timeout() is joined, also if a request is pending from the start") {
