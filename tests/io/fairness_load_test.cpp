@@ -118,7 +118,8 @@ unsigned connections() {
 }
 
 // Requests that each of `n` connections had when all together had `all` of them: their clients ask again at once.
-std::vector<unsigned> served_evenly(config const& c, unsigned n, unsigned all) {
+std::vector<unsigned> served_evenly(config c, unsigned n, unsigned all) {
+    c.hooks.on_stall = [](event_info const&) {};  // that so many workers share few cores is none of this test's business
     std::atomic<unsigned> total{0};
     std::vector<std::atomic<unsigned>> served(n);
     auto const serves = [&](io::fd const& socket, unsigned i) -> task<> {
@@ -162,7 +163,7 @@ std::vector<unsigned> served_evenly(config const& c, unsigned n, unsigned all) {
 
 TEST_CASE("two thousand connections that are always busy are served evenly") {
     unsigned const n = connections();
-    unsigned const mean = sanitized ? 5 : 40;
+    unsigned const mean = sanitized ? 5 : 20;
     on_each_backend(1, [&](config const& c) {
         auto const served = served_evenly(c, n, n * mean);
         CHECK(std::accumulate(served.begin(), served.end(), 0U) == n * mean);
@@ -173,7 +174,7 @@ TEST_CASE("two thousand connections that are always busy are served evenly") {
 
 TEST_CASE("on several workers no connection is forgotten") {
     unsigned const n = connections() / 4;
-    unsigned const mean = sanitized ? 10 : 100;
+    unsigned const mean = sanitized ? 5 : 25;
     for (unsigned const workers : {2U, 8U}) {
         on_each_backend(workers, [&](config const& c) {
             auto const served = served_evenly(c, n, n * mean);
@@ -202,7 +203,7 @@ TEST_CASE("a gather of hundreds of thousands does not starve the accept loop") {
             if (i % 5000 == 2500 && clients.size() < 20) {
                 clients.emplace_back(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
                 connected = ran;  // the loopback device connects at once: there is room in the backlog
-                REQUIRE(::connect(clients.back().get(), where.address(), where.size()) == 0);
+                REQUIRE(::connect(clients.back().get(), where.data(), where.size()) == 0);
             }
             co_return;
         };
