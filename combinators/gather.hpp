@@ -30,8 +30,8 @@ namespace magpie {
 // errors go to on_suppressed. A task that ends cancelled though nobody here asked it to has failed: child_cancelled.
 // A task that has not begun when an error or a cancellation comes never begins (unless another worker just took it).
 // The task behind a join_handle, also one in a timeout(), has begun: it is cancelled and waited for like the others,
-// also if the range throws after it has given the handle. (With a limit: unless the handle has not been taken from the
-// range yet; then it is dropped with the range, or stays the caller's.)
+// also if the range throws after it has given the handle, and with a limit also if its turn had not come. (A view that
+// makes handles as it is read is not read any further.)
 //
 // Cancelling who awaits cancels every task, waits for all, and then throws task_cancelled, even if the tasks ended with
 // values, and also under `settled`; a task's error is thrown in preference, and the request stays pending. A request
@@ -39,6 +39,8 @@ namespace magpie {
 //
 // A range may be an async_generator: its tasks are started as it gives them, in a task of its own that runs it until
 // its end; what it throws ends the gather. An error, or a cancellation, cancels the generator too, where it waits.
+//
+// .on_progress(f), of a range or generator: f(progress const&) each time a task has ended (progress.hpp).
 //
 // What gather returns is move-only and lazy; its state lies in the awaiting frame (for a range, with one block for all
 // records). Dropping it un-awaited destroys the tasks un-started.

@@ -7,7 +7,7 @@ namespace magpie {
 
 // How far a batch() or a gather() has come: what .on_progress(f) is told, as f(progress const&), each time one item has
 // ended for good. Calls come one at a time, from the awaiting task; `done` grows by one with each, and the last call has
-// done == total.
+// done == total; of a range or generator whose number is not known before its end, the last may still be without it.
 struct progress {
     std::size_t done = 0;       // items that have ended, the failed ones included
     std::size_t failed = 0;     // of those: how many threw, or gave an expected without a value

@@ -86,7 +86,7 @@ public:
 
 private:
     friend struct detail::timeout_access;
-    explicit timeout_scope(duration limit) : core_(*detail::current_context(), detail::deadline_in(limit)) {}
+    explicit timeout_scope(duration limit) : core_(*detail::current_context(), limit) {}
 
     detail::deadline_scope core_;
 };

@@ -56,7 +56,7 @@ private:
 //
 // All set_...() and try_set_...() may be called from any thread, also from several at once: exactly one sets. Who waits
 // is queued, never run in here, and may destroy the promise while the setter has not returned. Under the simulated
-// clock a runtime does not know that a foreign thread will set a promise.
+// clock a runtime knows that a foreign thread will set a promise only if that thread has an outside_source.
 template <class T = void>
 class [[nodiscard]] promise {
 public:

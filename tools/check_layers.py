@@ -71,7 +71,6 @@ TESTED_WITH = {
     "combinators/detail/gather_bounded.hpp": "gather_range",
     "combinators/detail/gather_child.hpp": "gather",
     "combinators/detail/gather_pack.hpp": "gather",
-    "combinators/detail/gather_generated.hpp": "async_source",
     "combinators/detail/generator_source.hpp": "async_source",
     "combinators/detail/group_core.hpp": "task_group",
     "combinators/detail/group_spawner.hpp": "task_group",

@@ -8,13 +8,23 @@
 namespace magpie::detail {
 
 void child_set::start(task_context& parent, child& each) noexcept {
+    adopt(parent, each);
+    schedule(each);
+}
+
+void child_set::start_asked(task_context& parent, child& each) noexcept {
+    adopt(parent, each);
+    each.request_cancel(request_origin::external);
+    schedule(each);
+}
+
+void child_set::adopt(task_context& parent, child& each) noexcept {
     each.parent = &parent;
     each.home = parent.pinned ? parent.home : current_worker();
     each.pinned = parent.pinned;
     each.set = this;
     share_locals(parent, each);
     ++live_;
-    schedule(each);
 }
 
 child_set::child* child_set::take_ended() noexcept {
@@ -39,6 +49,22 @@ void child_set::ended(child& each) noexcept {
     }
 }
 
+void child_set::pass_on_requests(task_context const& parent) noexcept {
+    if (parent.shield_depth == 0) {
+        pass_on(parent.cancel_count());
+    }
+}
+
+void child_set::pass_on(unsigned count) noexcept {
+    if (count == requests_) {
+        return;
+    }
+    requests_ = count;
+    if (request_all()) {
+        accepted_.store(true, mo_release);  // pairs with the acquire in request_accepted()
+    }
+}
+
 bool child_set::some_ended_awaiter::await_ready() noexcept {
     std::lock_guard const lock(set_.lock_);
     return !set_.ended_.empty();
@@ -58,14 +84,7 @@ bool child_set::some_ended_awaiter::wait() noexcept {
 }
 
 bool child_set::some_ended_awaiter::try_cancel() noexcept {
-    unsigned const count = context->cancel_count();
-    if (count == set_.requests_) {
-        return false;
-    }
-    set_.requests_ = count;
-    if (set_.request_all()) {
-        set_.accepted_.store(true, mo_release);  // pairs with the acquire in request_accepted()
-    }
+    set_.pass_on(context->cancel_count());
     return false;
 }
 

@@ -42,6 +42,10 @@ public:
 
     // Queues the child, whose frame is in place.
     void start(task_context& parent, child& each) noexcept;
+    // The same for one that is to end: it is asked to before it begins.
+    void start_asked(task_context& parent, child& each) noexcept;
+    // Passes a request that is pending in the parent on to the children now, and not at the next some_ended().
+    void pass_on_requests(task_context const& parent) noexcept;
     // A child that has ended, in the order of the ends, or null.
     child* take_ended() noexcept;
     // Children that were started and not yet taken back.
@@ -67,6 +71,9 @@ protected:
     virtual bool request_all() noexcept = 0;
 
 private:
+    void adopt(task_context& parent, child& each) noexcept;
+    void pass_on(unsigned count) noexcept;
+
     spin_lock lock_;
     intrusive_queue<work_item> ended_;
     waiter* waiter_ = nullptr;

@@ -7,7 +7,10 @@
 namespace magpie::detail {
 
 time_point deadline_in(duration d) noexcept {
-    time_point const start = now();
+    return deadline_in(d, now());
+}
+
+time_point deadline_in(duration d, time_point start) noexcept {
     if (d > duration::zero() && start > time_point::max() - d) {
         return time_point::max();
     }
@@ -27,12 +30,15 @@ void wait_for_flag(atomic<bool> const& flag) noexcept {
     }
 }
 
-deadline_scope::deadline_scope(task_context& task, time_point when) : request_(task), when_(when) {
+deadline_scope::deadline_scope(task_context& task, duration limit) : deadline_scope(task, now(), limit) {}
+
+deadline_scope::deadline_scope(task_context& task, time_point start_of_it, duration limit)
+    : request_(task), when_(deadline_in(limit, start_of_it)) {
     task_extras& extras = extras_of(task);
     bool due = false;
     {
         std::lock_guard const lock(lock_);  // once armed it may expire, on another worker
-        due = start(when);
+        due = start(start_of_it);
     }
     outer = extras.scopes;
     extras.scopes = this;
@@ -42,13 +48,13 @@ deadline_scope::deadline_scope(task_context& task, time_point when) : request_(t
 }
 
 // True: the deadline has passed, and the caller asks the task to cancel, after it has unlocked.
-bool deadline_scope::start(time_point when) {
-    if (when <= now()) {
+bool deadline_scope::start(time_point current) {
+    if (when_ <= current) {
         expired_ = true;
         return true;
     }
-    if (when != time_point::max()) {
-        arm(*this, when);
+    if (when_ != time_point::max()) {
+        arm(*this, when_);
         armed_ = true;
     }
     return false;
@@ -82,7 +88,7 @@ bool deadline_scope::reschedule(time_point when) {
         }
         armed_ = false;
         when_ = when;
-        if (!start(when)) {
+        if (!start(now())) {
             return true;
         }
     }

@@ -31,8 +31,9 @@ namespace magpie::detail {
 
 class deadline_scope final : public timer, public open_scope {
 public:
-    // Begins the scope for the task that runs now. A deadline that has passed already is due at its first suspension.
-    deadline_scope(task_context& task, time_point when);
+    // Begins the scope for the task that runs now, reading the clock once. A limit of zero or less is due at its first
+    // suspension.
+    deadline_scope(task_context& task, duration limit);
     ~deadline_scope() {
         if (!left_) {
             leave(false);
@@ -50,7 +51,8 @@ public:
 private:
     void expired() noexcept override;
     void owner_cancelled() noexcept override { told_ = true; }
-    bool start(time_point when);
+    deadline_scope(task_context& task, time_point start_of_it, duration limit);
+    bool start(time_point current);
     void ask() noexcept;
 
     scope_request request_;
@@ -84,6 +86,7 @@ duration timeout_duration(std::chrono::duration<Rep, Period> d) {
 
 // now() + d; time_point::max(), which no timer is armed for, if that is later than the clock can count.
 time_point deadline_in(duration d) noexcept;
+time_point deadline_in(duration d, time_point start) noexcept;  // the same for who knows what now() is
 
 // Until expired(), which is running on another thread or will in a moment, has set the flag with its last touch.
 void wait_for_flag(atomic<bool> const& flag) noexcept;

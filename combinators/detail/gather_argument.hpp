@@ -129,11 +129,19 @@ template <class R>
 concept gatherable_range =
     std::ranges::input_range<R> && !awaitable<std::remove_cvref_t<R>> && gatherable<range_argument_t<R>>;
 
-// A container of tasks that run already, moved in with them: nobody else will join those that have had no turn.
+// A range of tasks that run already and are there before they are read: a container, a view of one. Not a view that makes
+// them as it is read.
+template <class R>
+inline constexpr bool holds_handles = false;
+template <gatherable_range R>
+    requires(std::ranges::forward_range<R> && std::is_lvalue_reference_v<std::ranges::range_reference_t<R>>)
+inline constexpr bool holds_handles<R> = joins_task<std::remove_cvref_t<range_argument_t<R>>>;
+
+// A container of such tasks, moved in with them: nobody else will join those that have had no turn.
 template <class R>
 inline constexpr bool owns_handles = false;
 template <gatherable_range R>
     requires(!std::is_reference_v<R> && !std::ranges::view<R>)
-inline constexpr bool owns_handles<R> = unique_handle<range_argument_t<R>>;
+inline constexpr bool owns_handles<R> = holds_handles<R>;
 
 }  // namespace magpie::detail

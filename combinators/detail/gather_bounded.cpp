@@ -13,7 +13,7 @@ bool gather_bounded_base::stopping() noexcept {
 
 void gather_bounded_base::child_failed(std::exception_ptr error, bool cancel_rest) noexcept {
     if (is_cancellation(error)) {
-        if (asked_ || request_accepted()) {
+        if (asked_ || cancelled_ || request_accepted()) {
             return;
         }
         error = child_cancelled_ptr();

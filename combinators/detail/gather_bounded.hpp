@@ -5,6 +5,10 @@
 // The coroutine is the awaiting task itself, so that the range's own code, and on_progress, run in one task and one
 // call at a time. A slot is a child's record; it is used again and again, and its value goes to a place of its own when
 // its child ends, so that at most `limit` frames, and this one, are alive at any time.
+//
+// Of a range that holds tasks which run already the limit bounds how many are joined at a time. When nothing more is to
+// be started the tasks that have not been taken from it run all the same: they are then taken all at once, each asked
+// to end before its child begins, and joined like the others.
 
 #include <magpie/combinators/detail/child_set.hpp>
 #include <magpie/combinators/detail/gather_argument.hpp>
@@ -114,19 +118,23 @@ public:
 
     bool full() const noexcept { return live() >= limit_; }
 
-    void start(task<T>&& body) {
+    // A slot and a place for the next child: what may throw, before anything was taken from the range for it.
+    void make_room() {
         if (free_.empty()) {
             slots_.emplace_back();
-            free_.push_back(slots_.size() - 1);
             free_.reserve(slots_.size());  // so that giving a slot back cannot fail
+            free_.push_back(slots_.size() - 1);
         }
         if constexpr (keeps_values) {
-            places_.emplace_back();
+            if (places_.size() == begun_) {
+                places_.emplace_back();
+            }
         }
-        std::size_t const index = free_.back();
-        free_.pop_back();
-        child_set::start(parent_, slots_[index].emplace(std::move(body), index, places_.back()));
     }
+    // After make_room().
+    void start(task<T>&& body) noexcept { child_set::start(parent_, record(std::move(body))); }
+    void start_asked(task<T>&& body) noexcept { child_set::start_asked(parent_, record(std::move(body))); }
+    void pass_on_requests() noexcept { child_set::pass_on_requests(parent_); }
     void range_ended() noexcept { report_.total = report_.done + live(); }
 
     // Takes back who has ended.
@@ -158,6 +166,13 @@ public:
     }
 
 private:
+    slot& record(task<T>&& body) noexcept {
+        std::size_t const index = free_.back();
+        free_.pop_back();
+        ++begun_;
+        return slots_[index].emplace(std::move(body), index, places_.back());
+    }
+
     void tell() noexcept {
         if constexpr (!std::is_same_v<Progress, no_progress>) {
             report_.in_flight = live();
@@ -188,8 +203,51 @@ private:
     progress report_;
     std::deque<std::optional<slot>> slots_;
     std::vector<std::size_t> free_;
+    std::size_t begun_ = 0;
     std::conditional_t<keeps_values, std::deque<place>, std::array<place, 1>> places_;
 };
+
+// Where a range is read: one element after the other, each as late as possible.
+template <class R>
+class range_cursor {
+public:
+    explicit range_cursor(std::remove_reference_t<R>& range) noexcept : range_(range) {}
+
+    // Goes to the next element unless it has not been taken yet. False: there is none.
+    bool next() {
+        if (!at_) {
+            at_.emplace(std::ranges::begin(range_));
+        } else if (taken_) {
+            ++*at_;  // as late as this: in a generator it makes the next task
+        }
+        taken_ = false;
+        return *at_ != std::ranges::end(range_);
+    }
+    std::ranges::range_reference_t<R> get() { return **at_; }
+    void taken() noexcept { taken_ = true; }
+
+private:
+    std::remove_reference_t<R>& range_;
+    std::optional<std::ranges::iterator_t<R>> at_;
+    bool taken_ = false;
+};
+
+// Nothing more is to be started, but of a range that holds handles everything runs.
+template <bool Settled, class R, class State>
+void begin_rest(State& state, range_cursor<R>& range) noexcept {
+    if constexpr (holds_handles<R>) {
+        try {
+            state.pass_on_requests();  // before those begin that are asked here, so that each is asked once
+            while (range.next()) {
+                state.make_room();
+                state.start_asked(as_child<Settled>(static_cast<range_argument_t<R>&&>(range.get())));
+                range.taken();
+            }
+        } catch (...) {
+            state.fail(std::current_exception(), true);
+        }
+    }
+}
 
 template <class T, bool Settled, class R, class Progress>
 task<gathered_range_t<T, Settled>> gather_bounded(R range, std::size_t limit, bool cancel_rest, Progress on_progress) {
@@ -198,10 +256,10 @@ task<gathered_range_t<T, Settled>> gather_bounded(R range, std::size_t limit, bo
         total = static_cast<std::size_t>(std::ranges::size(range));
     }
     gather_bounded_state<T, Settled, Progress> state(limit, cancel_rest, total, on_progress);
+    range_cursor<R> cursor(range);
+    bool complete = false;
     try {
-        auto next = std::ranges::begin(range);
-        auto const last = std::ranges::end(range);
-        for (bool first = true;; first = false) {
+        for (;;) {
             while (state.full()) {
                 co_await state.some_ended();
                 state.collect();
@@ -210,17 +268,20 @@ task<gathered_range_t<T, Settled>> gather_bounded(R range, std::size_t limit, bo
             if (state.stopping()) {
                 break;
             }
-            if (!first) {
-                ++next;  // as late as this: in a generator it makes the next task
-            }
-            if (next == last) {
+            if (!cursor.next()) {
+                complete = true;
                 state.range_ended();
                 break;
             }
-            state.start(as_child<Settled>(static_cast<range_argument_t<R>&&>(*next)));
+            state.make_room();
+            state.start(as_child<Settled>(static_cast<range_argument_t<R>&&>(cursor.get())));
+            cursor.taken();
         }
     } catch (...) {
         state.fail(std::current_exception(), true);
+    }
+    if (!complete) {
+        begin_rest<Settled>(state, cursor);
     }
     while (state.live() != 0) {
         co_await state.some_ended();

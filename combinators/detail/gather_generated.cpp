@@ -16,14 +16,36 @@ void generated_gather_base::take(completion_end ended) noexcept {
 }
 
 void generated_gather_base::settle(completion_child& child) noexcept {
+    judge(child);
+    ++report_.done;
+    bool const all = made_all_.load(mo_acquire);  // pairs with the release in made_all()
+    std::size_t const made = made_.load(mo_relaxed);
+    report_.in_flight = made - report_.done;
+    if (all) {
+        report_.total = made;
+    }
+    if (!telling_) {
+        return;
+    }
+    try {
+        tell();
+    } catch (...) {
+        telling_ = false;
+        fail(std::current_exception(), cancel_rest_ || settled_);
+    }
+}
+
+void generated_gather_base::judge(completion_child& child) noexcept {
     bool const was_cancelled = child.cancelled();
     try {
         std::exception_ptr error = keep(child);
+        report_.failed += error == nullptr ? 0 : 1;
         if (error == nullptr || settled_ || (was_cancelled && over_)) {
             return;
         }
         fail(std::move(error), cancel_rest_);
     } catch (...) {  // no memory for the result
+        ++report_.failed;
         fail(std::current_exception(), true);
     }
 }

@@ -1,7 +1,7 @@
 #pragma once
 
 // gather of the tasks that an async_generator makes: a task of its own runs the generator and starts what it gives
-// (completion_core's feeder); the awaiting task takes the ends.
+// (completion_core's feeder); the awaiting task takes the ends, and tells how far they have come.
 
 #include <magpie/combinators/detail/completed_child.hpp>
 #include <magpie/combinators/detail/completion_core.hpp>
@@ -10,10 +10,14 @@
 #include <magpie/combinators/detail/gather_child.hpp>
 #include <magpie/combinators/detail/generator_source.hpp>
 #include <magpie/combinators/detail/task_awaiter.hpp>
+#include <magpie/combinators/progress.hpp>
+#include <magpie/runtime/detail/atomic.hpp>
+#include <magpie/runtime/detail/closure_check.hpp>
 #include <magpie/runtime/detail/current.hpp>
 #include <magpie/runtime/outcome.hpp>
 #include <magpie/runtime/task.hpp>
 
+#include <concepts>
 #include <cstddef>
 #include <deque>
 #include <exception>
@@ -42,27 +46,41 @@ protected:
     // After the join: takes the ends that are left, and throws what there is to throw.
     void check();
 
+    // The feeder's: so many have been made, and that was the last.
+    void made(std::size_t count) noexcept { made_.store(count, mo_relaxed); }
+    void made_all() noexcept { made_all_.store(true, mo_release); }  // pairs with the acquire in settle()
+    progress const& report() const noexcept { return report_; }
+
     task_context& parent_;
 
 private:
-    // Stores the result. What it failed with, null if it gave a value or was cancelled.
+    // Stores the result. What it failed with, null if it gave a value.
     virtual std::exception_ptr keep(completion_child& child) = 0;
+    // Passes the report on. What it throws fails the gather, and nothing more is told.
+    virtual void tell() {}
     void settle(completion_child& child) noexcept;
+    void judge(completion_child& child) noexcept;
 
     std::exception_ptr error_;
+    progress report_;
+    bool telling_ = true;
+    // relaxed suffices for the count: a child was counted before it was started, so before it ended.
+    atomic<std::size_t> made_{0};
+    atomic<bool> made_all_{false};
     bool settled_;
     bool cancel_rest_;
     bool cancelled_ = false;
     bool over_ = false;  // nobody is waited for any more but to end
 };
 
-template <class T, bool Settled, class G>
+template <class T, bool Settled, class G, class Progress>
 class generated_gather final : public generated_gather_base {
     using child = completed_child<T>;
 
 public:
-    generated_gather(task_context& parent, std::remove_reference_t<G>& generator, bool cancel_rest) noexcept
-        : generated_gather_base(parent, Settled, cancel_rest), generator_(generator) {}
+    generated_gather(task_context& parent, std::remove_reference_t<G>& generator, bool cancel_rest,
+                     Progress& on_progress) noexcept
+        : generated_gather_base(parent, Settled, cancel_rest), generator_(generator), on_progress_(on_progress) {}
 
     void begin(std::size_t limit) {
         start_feeder(parent_, *new completion_feeder(feed()),
@@ -93,10 +111,13 @@ private:
             co_await room();
             auto made = co_await generator_.next();
             if (!made) {
+                this->made_all();
                 co_return;
             }
             auto body = as_child<Settled>(generated_element<G>(made));
-            start(parent_, *new child(std::move(body), index));
+            auto& record = *new child(std::move(body), index);
+            this->made(index + 1);
+            start(parent_, record);
         }
     }
 
@@ -113,13 +134,21 @@ private:
         return error;
     }
 
+    void tell() override {
+        if constexpr (!std::is_same_v<Progress, no_progress>) {
+            on_progress_(this->report());
+        }
+    }
+
     std::remove_reference_t<G>& generator_;
+    Progress& on_progress_;
     std::deque<outcome<T>> outcomes_;  // by the order in which the tasks were made
 };
 
-template <class T, bool Settled, class G>
-task<gathered_range_t<T, Settled>> gather_generated(G generator, std::size_t limit, bool cancel_rest) {
-    generated_gather<T, Settled, G> all(*current_context(), generator, cancel_rest);
+template <class T, bool Settled, class G, class Progress>
+task<gathered_range_t<T, Settled>> gather_generated(G generator, std::size_t limit, bool cancel_rest,
+                                                    Progress on_progress) {
+    generated_gather<T, Settled, G, Progress> all(*current_context(), generator, cancel_rest, on_progress);
     try {
         all.begin(limit);
         while (!all.over()) {
@@ -134,23 +163,35 @@ task<gathered_range_t<T, Settled>> gather_generated(G generator, std::size_t lim
 }
 
 // What gather(generator) returns.
-template <generator_source G, bool Settled>
+template <generator_source G, bool Settled, class Progress = no_progress>
 class [[nodiscard("co_await it")]] gather_generated_awaitable {
     using value = child_value_t<Settled, generated_argument_t<G>>;
     using result = gathered_range_t<value, Settled>;
 
 public:
-    gather_generated_awaitable(bool cancel_rest, G&& generator, std::size_t limit)
-        : generator_(std::forward<G>(generator)), limit_(limit), cancel_rest_(cancel_rest) {}
+    gather_generated_awaitable(bool cancel_rest, G&& generator, std::size_t limit, Progress on_progress = {})
+        : generator_(std::forward<G>(generator)),
+          limit_(limit),
+          on_progress_(std::move(on_progress)),
+          cancel_rest_(cancel_rest) {}
+
+    // As of a range: gather_range_awaitable.
+    template <class F>
+        requires std::invocable<std::decay_t<F>&, progress const&>
+    gather_generated_awaitable<G, Settled, std::decay_t<F>> on_progress(F&& f) && {
+        check_closure<F>();
+        return {cancel_rest_, std::forward<G>(generator_), limit_, std::forward<F>(f)};
+    }
 
     task_awaiter<result> operator co_await() && {
-        return task_awaiter<result>(
-            gather_generated<value, Settled, G>(std::forward<G>(generator_), limit_, cancel_rest_));
+        return task_awaiter<result>(gather_generated<value, Settled, G, Progress>(
+            std::forward<G>(generator_), limit_, cancel_rest_, std::move(on_progress_)));
     }
 
 private:
     G generator_;
     std::size_t limit_;
+    [[no_unique_address]] Progress on_progress_;
     bool cancel_rest_;
 };
 

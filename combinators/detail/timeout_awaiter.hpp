@@ -36,7 +36,7 @@ public:
             too_late_ = true;
             return frame;
         }
-        scope_.emplace(*frame.promise().context(), deadline_in(limit_));
+        scope_.emplace(*frame.promise().context(), limit_);
         using outcome = decltype(inner_.await_suspend(frame));
         if constexpr (std::is_void_v<outcome>) {
             inner_.await_suspend(frame);

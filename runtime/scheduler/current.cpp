@@ -122,7 +122,7 @@ void deliver_if_due(task_context& context) {
 
 bool budget_exhausted() noexcept {
     // Under the simulated clock an await that is ready does not suspend: the order of a run must not depend on counts.
-    return here.current != nullptr && !here.current->fifo() && here.current->charge();
+    return here.current != nullptr && !here.current->fifo() && here.current->charge_await();
 }
 
 } // namespace magpie::detail

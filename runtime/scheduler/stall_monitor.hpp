@@ -51,7 +51,8 @@ public:
     // --- Workers.
 
     // Somebody is stuck: a hint.
-    bool anybody_stuck() const noexcept { return stuck_.load(mo_relaxed) != 0; }
+    bool anybody_stuck() const noexcept { return stuck() != 0; }
+    unsigned stuck() const noexcept { return stuck_.load(mo_relaxed); }  // how many, also a hint
     // A worker is awake again.
     void woke_up() noexcept;
     // For a worker that is going to sleep while somebody is stuck: true if it is to be the one that looks again after

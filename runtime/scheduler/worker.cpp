@@ -3,6 +3,7 @@
 #include <magpie/runtime/detail/assert.hpp>
 #include <magpie/runtime/detail/current.hpp>
 #include <magpie/runtime/scheduler/scheduler.hpp>
+#include <magpie/runtime/scheduler/stall_monitor.hpp>
 #include <magpie/runtime/scheduler/thread_state.hpp>
 
 #include <algorithm>
@@ -107,6 +108,13 @@ work_item* worker::take() noexcept {
     }
     if (queue_credit_ > 0) {
         --queue_credit_;
+        if (fork_due_) [[unlikely]] {
+            fork_due_ = false;
+            if (work_item* const forked = pop_fork()) {
+                forks_ran_ = false;
+                return forked;
+            }
+        }
         if (work_item* const item = take_queued()) {
             return item;
         }
@@ -122,6 +130,7 @@ work_item* worker::pop_fork() noexcept {
     if (forks_.empty()) {
         return nullptr;
     }
+    forks_ran_ = true;
     claim::section const alone(forks_claim_);
     return forks_.pop();
 }
@@ -133,6 +142,7 @@ work_item* worker::pop_fork_of(fork_join const& join) noexcept {
         next->context->request_pending()) {
         return nullptr;
     }
+    forks_ran_ = true;
     return forks_.pop();
 }
 
@@ -170,6 +180,8 @@ work_item* worker::take_fifo() noexcept {
 void worker::look_around() noexcept {
     budget_ = static_cast<std::int32_t>(shared_.settings().event_interval);
     queue_credit_ = (budget_ + 1) / 2;  // the other half is the forks': neither can starve the other
+    fork_due_ = !forks_ran_ && !forks_.empty();
+    forks_ran_ = false;
     take_in_sent();
     loop_->poll();
     fire_timers();
@@ -208,13 +220,16 @@ void worker::take_in_sent() noexcept {
 void worker::take_injected() noexcept {
     std::size_t const waiting = shared_.injected.size();
     if (waiting == 0) {
+        overflowed_ = false;
         return;
     }
     intrusive_queue<work_item> taken;
-    std::size_t const share = std::clamp<std::size_t>(waiting / shared_.size(), 1, injected_per_look);
+    stall_monitor const* const monitor = shared_.monitor();
+    unsigned const stuck = monitor != nullptr ? std::min(monitor->stuck(), shared_.size() - 1) : 0;  // they take nothing
+    std::size_t const share = std::clamp<std::size_t>(waiting / (shared_.size() - stuck), 1, injected_per_look);
     shared_.injected.pop_batch(taken, share);
     while (work_item* const item = taken.pop_front()) {
-        push_quietly(*item);
+        push_local(*item);
     }
     // For a moment the items were in no queue, where a searcher that was woken for them found nothing: who moves work is
     // a pusher too, unless it runs the work at once.
@@ -223,7 +238,7 @@ void worker::take_injected() noexcept {
     }
 }
 
-bool worker::charge() noexcept {
+bool worker::spend(bool forks_count) noexcept {
     beat_.add();
     if (--budget_ > 0) {
         return false;
@@ -233,7 +248,7 @@ bool worker::charge() noexcept {
         return !ready_.empty();
     }
     look_around();
-    bool const others_wait = !pinned_.empty() || !run_queue_.empty();
+    bool const others_wait = !pinned_.empty() || !run_queue_.empty() || (forks_count && !forks_.empty());
     if (others_wait) {
         counters_.budget_exhausted.add();
     }
@@ -251,9 +266,28 @@ void worker::push_quietly(work_item& item) noexcept {
         pinned_.push_back(&item);
         return;
     }
+    if (overflowed_ && run_queue_.size() >= run_queue_capacity / 2) [[unlikely]] {
+        push_behind_overflow(item);
+        return;
+    }
+    push_local(item);
+}
+
+// Half of a full run queue goes to the back of the inject queue, and comes back a few items per look. If what is pushed
+// meanwhile filled the run queue again, its older half would go there again before it had run: without end, for an unlucky
+// item. So once the run queue is half full, what is pushed lines up behind those.
+void worker::push_behind_overflow(work_item& item) noexcept {
+    intrusive_queue<work_item> one;
+    one.push_back(&item);
+    shared_.inject_overflow(std::move(one), 1);
+    shared_.wake_one();
+}
+
+void worker::push_local(work_item& item) noexcept {
     intrusive_queue<work_item> overflow;
     if (!run_queue_.owner().push_or_overflow(&item, overflow)) {
         counters_.overflows.add();
+        overflowed_ = true;
         std::size_t const count = overflow.size();
         shared_.inject_overflow(std::move(overflow), count);
         shared_.wake_one();

@@ -103,8 +103,10 @@ public:
 
     // Begins a task, or goes on with one, inside the current turn: what to resume.
     std::coroutine_handle<> step_into(work_item& item) noexcept;
-    // One resumption more in this turn. True: the turn must end, others are waiting.
-    bool charge() noexcept;
+    // One resumption more in this turn. True: the turn must end, others are waiting: in the queues, or, for an await that
+    // goes on at once, also forks. (Children of an open join that run one after the other need not stop for forks.)
+    bool charge() noexcept { return spend(false); }
+    bool charge_await() noexcept { return spend(true); }
     // Ends the open phase of all joins of this turn.
     void close_joins() noexcept;
     // Runs a task's first step inside the caller's.
@@ -165,6 +167,9 @@ private:
     void hand_over() noexcept;
     void look_around() noexcept;
     void take_in_sent() noexcept;
+    bool spend(bool forks_count) noexcept;
+    void push_local(work_item& item) noexcept;
+    void push_behind_overflow(work_item& item) noexcept;
     void take_injected() noexcept;
     void fire_timers() noexcept;
     void expose_forks() noexcept;
@@ -204,6 +209,9 @@ private:
     bool spin_pays_ = true;      // the last sleep ended soon: looking a little longer before sleeping is worth it
     std::int32_t budget_;        // resumptions until the next look around
     std::int32_t queue_credit_ = 0;  // of the queues' turn, after a look around: so that forks cannot starve them
+    bool forks_ran_ = false;         // since the last look around; if not, one is due before the queues' turn, which
+    bool fork_due_ = false;          // long turns may use up without end
+    bool overflowed_ = false;        // the run queue has, and the inject queue was not empty since
     // These three are read by the stall monitor.
     atomic<task_context*> current_{nullptr};
     atomic<task_context const*> turn_of_{nullptr};

@@ -173,10 +173,12 @@ bool worker::spin(atomic<bool> const& stop) noexcept {
 
 // Simulated clock, nothing is ready: time passes at once. False: it never will.
 bool worker::advance_clock(atomic<bool> const& stop) {
+    // Before the look at the queues: what somebody outside has brought is there when he is gone.
+    bool const somebody_outside = shared_.outside()->any();
     if (stop.load(mo_acquire) || !shared_.injected.empty() || !pinned_inbox_.empty()) {
         return true;
     }
-    if (shared_.outside()->any()) {
+    if (somebody_outside) {
         loop_->park(time_point::max());
         return true;
     }

@@ -15,7 +15,6 @@
 #include <memory>
 #include <numeric>
 #include <string>
-#include <thread>
 #include <utility>
 #include <vector>
 
@@ -317,69 +316,6 @@ TEST_CASE("batch: an item's error, a cancellation and a consumer that leaves rea
         CHECK(co_await how(timeout(5ms, batch(items_of(nothing), gives))) == "timeout");
     };
     run(body(), simulated());
-}
-
-TEST_CASE("on several workers: left, cancelled, failing at any moment: nothing hangs or leaks") {
-    tally of;
-    auto const work = [](unsigned yields, token held) -> task<token> {
-        for (unsigned i = 0; i < yields; ++i) {
-            co_await this_task::yield();
-        }
-        co_return held;
-    };
-    auto const makes = [&](unsigned round) -> async_generator<task<token>> {
-        for (unsigned i = 0; i < 30; ++i) {
-            if (i % 3 == 0) {
-                co_await this_task::yield();
-            }
-            co_yield work((i + round) % 4, token(of));
-            if (round % 7 == 0 && i == 20) {
-                throw oops("generator");
-            }
-        }
-    };
-    auto const body = [&](unsigned round) -> task<> {
-        auto takes = [&](auto& s) -> task<> {
-            for (unsigned i = 0; i < round % 35; ++i) {
-                if (!co_await s.next()) {
-                    co_return;
-                }
-            }
-        };
-        co_await as_completed(makes(round), takes, {.limit = round % 2 == 0 ? 4U : 0U});
-        auto const all = co_await gather(makes(round), {.limit = round % 5});
-        CHECK(all.size() == 30);
-        auto numbers = [](int count) -> async_generator<int> {
-            for (int i = 0; i < count; ++i) {
-                if (i % 4 == 0) {
-                    co_await this_task::yield();
-                }
-                co_yield i;
-            }
-        };
-        auto item = [&](int i) { return work(static_cast<unsigned>(i) % 3, token(of)); };
-        auto const results = co_await batch(numbers(40), item, {.limit = 1 + round % 6});
-        CHECK(results.size() == 40);
-    };
-    for (unsigned const workers : {2U, 8U}) {
-        config c = threads(workers);
-        c.hooks.on_suppressed = [](event_info const&) {};  // what the generator threw after the body had left
-        runtime rt(c);
-        for (unsigned i = 0; i < rounds(600); ++i) {
-            auto h = rt.spawn(body(i));
-            if (i % 3 == 0) {
-                for (unsigned spin = 0; spin < i % 40; ++spin) {
-                    std::this_thread::yield();
-                }
-                h.cancel();
-            }
-            h.blocking_wait();
-            if (h.done() && !h.cancelled() && !h.result().has_value()) {
-                CHECK(i % 7 == 0);
-            }
-            REQUIRE(of.alive == 0);
-        }
-    }
 }
 
 }  // namespace

@@ -298,42 +298,4 @@ TEST_CASE("a shared limit: while the consumer works no place of it lies idle; ta
     run(body(), simulated());
 }
 
-TEST_CASE("on several workers: every result exactly once, whoever leaves when") {
-    tally of;
-    auto const work = [&](unsigned i) -> task<token> {
-        for (unsigned n = 0; n < i % 4; ++n) {
-            co_await this_task::yield();
-        }
-        co_return token(of);
-    };
-    for (unsigned const workers : {2U, 8U}) {
-        runtime rt(threads(workers));
-        semaphore shared(5);
-        for (unsigned i = 0; i < rounds(400); ++i) {
-            std::size_t received = 0;
-            std::size_t const wanted = i % 3 == 0 ? 1000 : i % 100;
-            auto reads = [&](auto& s) -> task<> {
-                while (received < wanted) {
-                    if (!co_await s.next()) {
-                        break;
-                    }
-                    ++received;
-                }
-            };
-            auto h = i % 2 == 0 ? rt.spawn(batch_stream(std::views::iota(0U, 100U), work, reads, {.limit = 8}))
-                                : rt.spawn(batch_stream(std::views::iota(0U, 100U), work, reads, {.limit = shared}));
-            if (i % 5 == 0) {
-                h.cancel();
-            }
-            h.blocking_wait();
-            if (!h.cancelled()) {  // also where the request came too late
-                CHECK(received == std::min<std::size_t>(wanted, 100));
-            }
-            CHECK((i % 5 == 0 || h.result().has_value()));
-            REQUIRE(of.alive == 0);
-        }
-        CHECK(shared.available() == 5);
-    }
-}
-
 }  // namespace

@@ -3,12 +3,14 @@
 #include <magpie/combinators/as_completed.hpp>
 #include <magpie/combinators/first_success.hpp>
 #include <magpie/combinators/gather.hpp>
+#include <magpie/combinators/progress.hpp>
 #include <magpie/combinators/select.hpp>
 #include <magpie/combinators/timeout.hpp>
 #include <magpie/runtime/runtime.hpp>
 
 #include <doctest/doctest.h>
 
+#include <atomic>
 #include <ranges>
 #include <string>
 #include <utility>
@@ -79,6 +81,137 @@ TEST_CASE("GATHER-21: a range that throws after it has given handles: their task
         CHECK(all.cleaned == 14);
     };
     run(body(), simulated());
+}
+
+TEST_CASE("GATHER-21: gather with a limit: handles that had no turn are cancelled and joined too, each asked once") {
+    auto const body = []() -> task<> {
+        sleepers all;
+        auto const with_failure = [&] {
+            auto handles = all.some(5);
+            handles.insert(handles.begin() + 1, spawn(fails_after(1ms, "bad")));
+            return handles;
+        };
+        std::vector<progress> seen;
+        auto const keep = [&](progress const& p) { seen.push_back(p); };
+        stopwatch const watch;
+        CHECK(co_await how(gather(with_failure(), {.limit = 2}).on_progress(keep)) == "bad");
+        CHECK(all.cleaned == 5);
+        CHECK(watch.ms() == 2);
+        REQUIRE(seen.size() == 6);
+        CHECK(seen.back() == progress{6, 6, 0, 6});
+
+        // The caller's own, and a view of them: as without a limit.
+        auto kept = with_failure();
+        CHECK(co_await how(gather(kept, {.limit = 2})) == "bad");
+        CHECK(all.cleaned == 10);
+        CHECK(kept.back().cancelled());
+        auto viewed = with_failure();
+        CHECK(co_await how(gather(viewed | std::views::reverse, {.limit = 5})) == "bad");
+        CHECK(all.cleaned == 15);
+        // A view that makes them is not read any further.
+        int made = 0;
+        auto const gives = [&](int i) {
+            ++made;
+            return i == 0 ? spawn(fails_after(1ms, "bad")) : all.one();
+        };
+        CHECK(co_await how(gather(std::views::iota(0, 9) | std::views::transform(gives), {.limit = 3})) == "bad");
+        CHECK(made == 3);
+        CHECK(all.cleaned == 17);
+        // Behind a timeout they are tasks that run as well.
+        std::vector<decltype(timeout(1h, all.one()))> limited;
+        limited.push_back(timeout(1ms, all.one()));
+        limited.push_back(timeout(1h, all.one()));
+        CHECK(co_await how(gather(std::move(limited), {.limit = 1})) == "timeout");
+        CHECK(all.cleaned == 19);
+    };
+    run(body(), simulated());
+}
+
+TEST_CASE("GATHER-14: gather of handles with a limit, cancelled: every task is asked once for each request, and joined") {
+    auto const body = []() -> task<> {
+        sleepers all;
+        int deliveries = 0;
+        for (bool const settles : {false, true}) {
+            all.cleaned = deliveries = 0;
+            auto handles = all.some(3);
+            handles.push_back(spawn(resists(deliveries, 4, 10ms)));
+            auto h = settles ? spawn(how(gather(settled, std::move(handles), {.limit = 2})))
+                             : spawn(how(gather(std::move(handles), {.limit = 2})));
+            co_await sleep(1ms);
+            h.cancel();
+            CHECK(co_await std::move(h) == "cancelled");
+            CHECK(all.cleaned == 3);
+            CHECK(deliveries == 1);
+        }
+        // While who awaits runs, and not waits: nobody has passed it on yet.
+        deliveries = 0;
+        auto stubborn = std::vector<join_handle<int>>();
+        stubborn.push_back(spawn(after(1ms, 1)));
+        stubborn.push_back(spawn(resists(deliveries, 4, 10ms)));
+        stubborn.push_back(spawn(resists(deliveries, 4, 10ms)));
+        auto const asks = [](progress const& p) {
+            if (p.done == 1) {
+                this_task::cancel();
+            }
+        };
+        CHECK(co_await how(gather(std::move(stubborn), {.limit = 2}).on_progress(asks)) == "cancelled");
+        CHECK(this_task::uncancel() == 0);
+        CHECK(deliveries == 2);
+        // Pending from the start: nothing has been taken from the range.
+        all.cleaned = deliveries = 0;
+        auto handles = all.some(2);
+        handles.push_back(spawn(resists(deliveries, 4, 10ms)));
+        co_await this_task::yield();
+        this_task::cancel();
+        CHECK(co_await how(gather(std::move(handles), {.limit = 2})) == "cancelled");
+        CHECK(this_task::uncancel() == 0);
+        CHECK(all.cleaned == 2);
+        CHECK(deliveries == 1);
+    };
+    run(body(), simulated());
+}
+
+// Ends some time after its first request; counts how many it gets.
+task<int> winds_down(std::atomic<int>& deliveries) {
+    for (int turns = 0; turns < 30;) {
+        try {
+            if (deliveries.load() == 0) {
+                co_await sleep(1h);
+            }
+            ++turns;
+            co_await this_task::yield();
+        } catch (task_cancelled const&) {
+            ++deliveries;
+        }
+    }
+    co_return 1;
+}
+
+TEST_CASE("GATHER-14: on several workers: handles that had no turn are asked once each, also while who awaits runs") {
+    for (unsigned const workers : {2U, 8U}) {
+        runtime rt(threads(workers));
+        auto const body = []() -> task<> {
+            std::vector<std::atomic<int>> deliveries(8);
+            std::vector<join_handle<int>> handles;
+            handles.push_back(spawn(after(0ms, 1)));
+            for (auto& each : deliveries) {
+                handles.push_back(spawn(winds_down(each)));
+            }
+            auto const asks = [](progress const& p) {
+                if (p.done == 1) {
+                    this_task::cancel();
+                }
+            };
+            CHECK(co_await how(gather(std::move(handles), {.limit = 2}).on_progress(asks)) == "cancelled");
+            CHECK(this_task::uncancel() == 0);
+            for (auto& each : deliveries) {
+                CHECK(each.load() == 1);
+            }
+        };
+        for (unsigned round = 0; round < rounds(400); ++round) {
+            rt.block_on(body());
+        }
+    }
 }
 
 TEST_CASE("GATHER-21: a handle in a timeout() is joined, also if a request is pending from the start") {

@@ -151,7 +151,7 @@ TEST_CASE("a group's children have a snapshot; its body, and what runs within th
     run(body(), simulated());
 }
 
-TEST_CASE("TH-04: a function on the blocking pool reads the task's values, also when it has gone, and sets none") {
+TEST_CASE("TH-04, CTX-07: a function on the blocking pool reads the task's values, also when it has gone, and sets none") {
     std::atomic<bool> begun{false};
     std::atomic<int> abandoned_saw{0};
     {

@@ -161,7 +161,7 @@ TEST_CASE("no more connections are served at once than the limit; the others wai
         for (int i = 0; i < 12; ++i) {
             clients.push_back(co_await connect_to(listener));
         }
-        co_await wait_until([&] { return inside.load() == 3; });
+        co_await until_true([&] { return inside.load() == 3; });
         for (auto const& each : clients) {
             CHECK(co_await ask(each, "turn") == "turn");
         }
@@ -219,7 +219,7 @@ TEST_CASE("connections that do not finish within the drain time are cancelled, a
             for (int i = 0; i < 5; ++i) {
                 clients.push_back(co_await connect_to(listener));
             }
-            co_await wait_until([&] { return started.load() == 5; });
+            co_await until_true([&] { return started.load() == 5; });
             co_await stop(server);
             CHECK(cancelled.load() == before + 5);
             for (auto const& each : clients) {
@@ -287,7 +287,7 @@ TEST_CASE("without descriptors the server says so once, pauses, and goes on when
             REQUIRE(::setrlimit(RLIMIT_NOFILE, &tight) == 0);
             auto third = co_await connect_to(listener);
             (void)co_await third.write("patience");
-            co_await wait_until([&] { return log.size() != 0; });
+            co_await until_true([&] { return log.size() != 0; });
             REQUIRE(::setrlimit(RLIMIT_NOFILE, &before) == 0);
             CHECK(co_await read_text(third) == "patience");
             client.close();

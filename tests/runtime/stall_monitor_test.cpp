@@ -263,7 +263,7 @@ TEST_CASE("without a spare worker, or with one worker, what is ready waits for t
     }
 }
 
-TEST_CASE("on_stall names the task, where it was spawned, and how long it held its worker") {
+TEST_CASE("DBG-01: on_stall names the task, where it was spawned, and how long it held its worker") {
     config c = threads(2);
     c.stall_threshold = 2ms;
     std::mutex lock;

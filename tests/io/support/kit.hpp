@@ -176,7 +176,7 @@ inline task<> let_others_run() {
 
 // Gives the turn away until something becomes true; the test's time limit ends a wait in vain.
 template <class Predicate>
-task<> wait_until(Predicate predicate) {
+task<> until_true(Predicate predicate) {
     while (!predicate()) {
         co_await this_task::yield();
     }
