@@ -71,7 +71,7 @@ struct buffer_ring_config {
 struct io_config {
     io_backend backend = io_backend::automatic;
     unsigned ring_entries = 256;     // submission queue of each ring; a power of two, 8 … 32768
-    unsigned cq_entries = 16384;     // completion queue of each ring, which bounds the operations in flight on it;
+    unsigned cq_entries = 16384;     // completion queue of each ring: so many operations in flight need no detour;
                                      // a power of two, 16 … 65536, not below ring_entries
     buffer_ring_config buffer_ring;  // memory that idle connections borrow from instead of holding their own
     bool sqpoll = false;             // a kernel thread per ring submits; costs a core, saves system calls

@@ -125,8 +125,8 @@ constexpr config_key config_rows[] = {
         "io.ring_entries", 8, 32'768, "Submission queue of each worker's ring."),
     power_of_two<of_config<[](auto& c) -> auto& { return c.io.cq_entries; }>>(
         "io.cq_entries", 16, 65'536,
-        "Completion queue of each worker's ring: the most operations in flight on it, 16 bytes each. Not less than "
-        "ring_entries."),
+        "Completion queue of each worker's ring, 16 bytes an entry: with more operations in flight their completions may "
+        "take a detour. Not less than ring_entries."),
     row<of_config<[](auto& c) -> auto& { return c.io.buffer_ring.size; }>>(
         "io.buffer_ring.size", key_kind::bytes, 256, MiB, {},
         "One receive buffer that connections borrow while data is there, so that an idle one holds none."),

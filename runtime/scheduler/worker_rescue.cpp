@@ -10,7 +10,7 @@
 // All of these may be done by any thread at any time, and each is decided once: a timer by the heap's lock, a completion
 // by the loop's reap lock, a cancellation by who takes the message. So it does not matter if the owner comes back in the
 // middle, or if two workers have the same thought. An owner that sleeps is left alone, by its loop: completions that were
-// taken away could not wake it. What cannot be taken over: pinned tasks, and receives that wait for a buffer.
+// taken away could not wake it. What cannot be taken over: pinned tasks, and what has no room in the owner's ring.
 //
 // The tasks that become ready run on the rescuer, and begin their next operation on its loop and their next sleep in its
 // heap: whatever belongs to a bad worker moves away with the first rescue.
