@@ -108,16 +108,14 @@ struct item {
 
 enum class lending {
     kept,
-    not_unparked,       // set_lent() only sets
-    rests_without_look  // the spare does not look at lent_ before it sleeps
+    not_unparked,  // set_lent() only sets
 };
 
 // All workers are stuck. Two tasks come, one after the other; the monitor looks every now and then, as long as one waits.
 template <lending Rules>
 struct spare : rl::test_suite<spare<Rules>, 3> {
-    static constexpr char const* name = Rules == lending::kept           ? "spare worker: lent while it goes to rest"
-                                        : Rules == lending::not_unparked ? "spare worker: lent, and not woken"
-                                                                         : "spare worker: rests without a look";
+    static constexpr char const* name =
+        Rules == lending::kept ? "spare worker: lent while it goes to rest" : "spare worker: lent, and not woken";
 
     void thread(unsigned index) {
         if (index == 0) {
@@ -155,7 +153,7 @@ struct spare : rl::test_suite<spare<Rules>, 3> {
                 lent_.store(false, mo_release);
             }
             look_around_and_hand_over();
-            if ((Rules == lending::rests_without_look || !lent_.load(mo_acquire)) && !stop.load(mo_acquire)) {
+            if (!lent_.load(mo_acquire) && !stop.load(mo_acquire)) {
                 loop.park();
             }
         }
