@@ -189,6 +189,10 @@ namespace magpie::detail {
 void schedule(work_item& item) noexcept {
     model::on_stage->run(static_cast<model::little_task&>(item));
 }
+// Receives that wait for a buffer are not modelled: nobody has a loop of its own to take them to.
+worker* current_worker() noexcept {
+    return nullptr;
+}
 driver& current_driver() noexcept {
     return *model::on_stage->loop;
 }
