@@ -172,7 +172,8 @@ TEST_CASE("GATHER-14: gather of handles with a limit, cancelled: every task is a
 }
 
 // Ends some time after its first request; counts how many it gets.
-task<int> winds_down(std::atomic<int>& deliveries) {
+task<int> winds_down(std::atomic<int>& begun, std::atomic<int>& deliveries) {
+    ++begun;
     for (int turns = 0; turns < 30;) {
         try {
             if (deliveries.load() == 0) {
@@ -192,10 +193,17 @@ TEST_CASE("GATHER-14: on several workers: handles that had no turn are asked onc
         runtime rt(threads(workers));
         auto const body = []() -> task<> {
             std::vector<std::atomic<int>> deliveries(8);
+            std::atomic<int> begun{0};
+            auto const when_all_have_begun = [&begun]() -> task<int> {
+                while (begun != 8) {
+                    co_await this_task::yield();
+                }
+                co_return 1;
+            };
             std::vector<join_handle<int>> handles;
-            handles.push_back(spawn(after(0ms, 1)));
+            handles.push_back(spawn(when_all_have_begun()));
             for (auto& each : deliveries) {
-                handles.push_back(spawn(winds_down(each)));
+                handles.push_back(spawn(winds_down(begun, each)));
             }
             auto const asks = [](progress const& p) {
                 if (p.done == 1) {
