@@ -14,7 +14,6 @@
 #include <magpie/combinators/detail/gather_argument.hpp>
 #include <magpie/combinators/detail/gather_bounded.hpp>
 #include <magpie/combinators/detail/gather_child.hpp>
-#include <magpie/combinators/detail/held_range.hpp>
 #include <magpie/runtime/detail/current.hpp>
 #include <magpie/runtime/detail/fork_parts.hpp>
 #include <magpie/runtime/detail/spin_lock.hpp>
@@ -25,12 +24,36 @@
 #include <iterator>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <ranges>
 #include <type_traits>
 #include <utility>
 #include <vector>
 
 namespace magpie::detail {
+
+// A range given as an lvalue stays where it is; any other lives here until it has been read.
+template <class R>
+class held_range {
+public:
+    explicit held_range(R&& range) : range_(std::move(range)) {}
+    R& get() noexcept { return *range_; }
+    void reset() noexcept { range_.reset(); }
+
+private:
+    std::optional<R> range_;
+};
+
+template <class R>
+class held_range<R&> {
+public:
+    explicit held_range(R& range) noexcept : range_(&range) {}
+    R& get() noexcept { return *range_; }
+    void reset() noexcept {}
+
+private:
+    R* range_;
+};
 
 // The part that does not depend on the types: whom to ask to end, and whether to go on.
 class gather_flow_base : public gather_join {

@@ -8,7 +8,6 @@
 #include <magpie/combinators/detail/gather_bounded.hpp>
 #include <magpie/combinators/detail/gather_child.hpp>
 #include <magpie/combinators/detail/gather_flow.hpp>
-#include <magpie/combinators/detail/held_range.hpp>
 #include <magpie/runtime/detail/current.hpp>
 #include <magpie/runtime/detail/closure_check.hpp>
 

@@ -20,6 +20,9 @@
 //
 // The + 1 keeps the join alive until the owner has closed it. After subtracting without reaching 0 nobody may touch the
 // join again.
+//
+// A part of a longer row of children (fork_parts.hpp) is a join too. It differs when it is closed, since not it but the
+// whole is published, and has been, and when it has ended: then the whole is told.
 
 #include <magpie/runtime/detail/task_context.hpp>
 #include <magpie/runtime/detail/task_locals.hpp>
