@@ -281,7 +281,7 @@ TEST_CASE("the range's own code runs in the awaiting task") {
     run(body(), threads(2));
 }
 
-TEST_CASE("LOOP: a long gather of tasks that end at once lets others have their turns") {
+TEST_CASE("a long gather of tasks that end at once lets others have their turns") {
     auto const body = []() -> task<> {
         bool over = false;
         long turns = 0;
