@@ -358,8 +358,9 @@ TEST_CASE("GATHER-26, GATHER-15: errors, requests and the ends of many parts, al
             }
             h.blocking_wait();
             CHECK(objects.alive == 0);
+            bool const gave = h.result().has_value();  // looked at in any case: else the error is reported
             if (round % 2 != 0) {
-                CHECK(h.result().has_value() == (round % 3 != 0 && round % 7 != 6));
+                CHECK(gave == (round % 3 != 0 && round % 7 != 6));
             }
         }
     }
