@@ -143,16 +143,16 @@ private:
         std::vector<task<value>> tasks;
         std::exception_ptr error;
         try {
-            auto next = std::ranges::begin(source);
+            auto at = std::ranges::begin(source);
             auto const last = std::ranges::end(source);
-            for (; next != last; ++next) {
+            for (; at != last; ++at) {
                 if constexpr (may_flow) {
                     if (tasks.size() == at_once) {
-                        run_inside(gather_flow<value, Settled, R>(range_, std::move(next), std::move(tasks), cancel_rest_));
+                        run_inside(gather_flow<value, Settled, R>(range_, std::move(at), std::move(tasks), cancel_rest_));
                         return nullptr;
                     }
                 }
-                tasks.push_back(as_child<Settled>(static_cast<range_argument_t<R>&&>(*next)));
+                tasks.push_back(as_child<Settled>(static_cast<range_argument_t<R>&&>(*at)));
             }
         } catch (...) {
             error = std::current_exception();
