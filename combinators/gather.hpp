@@ -37,13 +37,19 @@ namespace magpie {
 // values, and also under `settled`; a task's error is thrown in preference, and the request stays pending. A request
 // that comes when all tasks have ended finds the gather done: it gives its results.
 //
+// A range of more than 64 tasks is read while tasks of it run, about 64 ahead: in the awaiting task, one call at a time,
+// perhaps on one worker after the other. So tasks that end soon take little memory, however many they are. After an error
+// or a request the rest of it is not read; what it throws ends the gather as a task's error does. (A shorter range, one of
+// handles, that of a pinned task, and any under the simulated clock is read to its end before the first task runs; what it
+// throws then comes before any has begun.)
+//
 // A range may be an async_generator: its tasks are started as it gives them, in a task of its own that runs it until
 // its end; what it throws ends the gather. An error, or a cancellation, cancels the generator too, where it waits.
 //
 // .on_progress(f), of a range or generator: f(progress const&) each time a task has ended (progress.hpp).
 //
-// What gather returns is move-only and lazy; its state lies in the awaiting frame (for a range, with one block for all
-// records). Dropping it un-awaited destroys the tasks un-started.
+// What gather returns is move-only and lazy; its state lies in the awaiting frame (for a range, with a block of records
+// for every 64 tasks that are alive). Dropping it un-awaited destroys the tasks un-started.
 
 // How gather runs a range.
 struct gather_options {

@@ -31,6 +31,9 @@ public:
         ++size_;
     }
 
+    // Destroys the objects; as many can be made again.
+    void clear() noexcept { std::destroy_n(objects_, std::exchange(size_, 0)); }
+
     std::size_t size() const noexcept { return size_; }
     std::size_t capacity() const noexcept { return capacity_; }
     T* begin() noexcept { return objects_; }

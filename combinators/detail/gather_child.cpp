@@ -19,18 +19,25 @@ void gather_join::failed(std::exception_ptr error) noexcept {
     }
     error_ = std::move(error);
     if (cancel_rest_) {
-        asked_.store(true, mo_release);         // pairs with the acquire in failed()
-        winding_down_.store(true, mo_release);  // pairs with the acquire in cancel_children()
-        request_all();
+        wind_down();
     }
 }
 
 void gather_join::source_failed(std::exception_ptr error) noexcept {
-    claimed_.store(true, mo_relaxed);
-    error_ = std::move(error);
-    asked_.store(true, mo_release);         // pairs with the acquire in failed()
-    winding_down_.store(true, mo_release);  // pairs with the acquire in cancel_children()
-    request_all();
+    if (claimed_.exchange(true, mo_relaxed)) {
+        report_suppressed(std::move(error), "gather: the range failed after a task had failed");
+    } else {
+        error_ = std::move(error);
+    }
+    wind_down();
+}
+
+void gather_join::wind_down() noexcept {
+    asked_.store(true, mo_release);  // pairs with the acquires in failed() and asked()
+    // release: pairs with the acquire in cancel_children()
+    if (!winding_down_.exchange(true, mo_release)) {
+        request_all();
+    }
 }
 
 bool gather_join::cancel_children() noexcept {

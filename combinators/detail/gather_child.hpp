@@ -130,7 +130,7 @@ public:
     void failed(std::exception_ptr error) noexcept;
 
 protected:
-    // What the children come from failed, by this error. Before the launch: those that there are, are asked to end.
+    // What the children come from failed, by this error: those that there are, are asked to end, unless they have been.
     void source_failed(std::exception_ptr error) noexcept;
 
     explicit gather_join(bool cancel_rest) noexcept : cancel_rest_(cancel_rest) {}
@@ -146,8 +146,12 @@ protected:
     // Requests the cancellation of every child that has not ended. True if one took it.
     virtual bool request_all() noexcept = 0;
 
+    bool cancel_children() noexcept override;
+    // The children were asked to end, or are about to be.
+    bool asked() const noexcept { return asked_.load(mo_acquire); }  // pairs with the releases of asked_
+
 private:
-    bool cancel_children() noexcept final;
+    void wind_down() noexcept;
     void throw_reason();
 
     std::exception_ptr error_;
@@ -156,6 +160,24 @@ private:
     atomic<bool> asked_{false};
     bool cancel_rest_;
 };
+
+// The end of a child: its value goes into `slot`, and its frame is destroyed. Gives the error that has to be dealt with, or
+// null.
+template <bool Settled, class T>
+std::exception_ptr end_child(std::coroutine_handle<task_promise<T>> frame, child_slot<T, Settled>& slot,
+                             finish_kind kind) noexcept {
+    result_slot<T>& result = frame.promise().result();
+    if constexpr (std::is_nothrow_move_constructible_v<stored_t<T>> && !Settled) {
+        if (result.has_value()) [[likely]] {
+            slot.store(std::move(result.value()));
+            frame.destroy();
+            return nullptr;
+        }
+    }
+    std::exception_ptr error = store_result<Settled, T>(slot, kind == finish_kind::ran ? &result : nullptr);
+    frame.destroy();
+    return error;
+}
 
 // A child's record. Owns the frame until it has run.
 template <class T, bool Settled>

@@ -1,17 +1,21 @@
 #pragma once
 
-// gather of a range, all children at once. A limit or a progress report goes another way: gather_bounded.hpp.
+// gather of a range, all children at once. Long ranges go another way, gather_flow.hpp, and so does a limit or a progress
+// report: gather_bounded.hpp.
 
 #include <magpie/combinators/detail/fixed_block.hpp>
 #include <magpie/combinators/detail/gather_argument.hpp>
 #include <magpie/combinators/detail/gather_bounded.hpp>
 #include <magpie/combinators/detail/gather_child.hpp>
+#include <magpie/combinators/detail/gather_flow.hpp>
+#include <magpie/runtime/detail/current.hpp>
 #include <magpie/runtime/detail/closure_check.hpp>
 
 #include <algorithm>
 #include <coroutine>
 #include <cstddef>
 #include <exception>
+#include <limits>
 #include <memory>
 #include <optional>
 #include <ranges>
@@ -22,51 +26,30 @@
 
 namespace magpie::detail {
 
-// A range given as an lvalue stays where it is; any other lives here until it has been read.
-template <class R>
-class held_range {
-public:
-    explicit held_range(R&& range) : range_(std::move(range)) {}
-    R& get() noexcept { return *range_; }
-    void reset() noexcept { range_.reset(); }
-
-private:
-    std::optional<R> range_;
-};
-
-template <class R>
-class held_range<R&> {
-public:
-    explicit held_range(R& range) noexcept : range_(&range) {}
-    R& get() noexcept { return *range_; }
-    void reset() noexcept {}
-
-private:
-    R* range_;
-};
-
 // Runs every task of a range at once. The records lie in one block, which is all that is allocated.
 template <class R, bool Settled, class Progress>
 class gather_range_awaiter final : public gather_join {
     using value = child_value_t<Settled, range_argument_t<R>>;
     using record = gather_child<value, Settled>;
     using result = gathered_range_t<value, Settled>;
-    using bounded_task = task<result>;
-    using bounded_awaiter = decltype(std::declval<bounded_task>().operator co_await());
+    using inner_task = task<result>;
+    using inner_awaiter = decltype(std::declval<inner_task>().operator co_await());
+
+    // Handles' tasks run already: when one fails, all have to be asked to end, also those that have had no turn.
+    static constexpr bool may_flow = !joins_task<std::remove_cvref_t<range_argument_t<R>>>;
 
 public:
     gather_range_awaiter(bool cancel_rest, R&& range, std::size_t limit, Progress&& on_progress)
-        : gather_join(cancel_rest), range_(std::forward<R>(range)) {
+        : gather_join(cancel_rest), range_(std::forward<R>(range)), cancel_rest_(cancel_rest) {
         if (limit != 0 || !std::is_same_v<Progress, no_progress>) {
-            bounded_.emplace(gather_bounded<value, Settled, R, Progress>(std::forward<R>(range_.get()), limit,
-                                                                         cancel_rest, std::move(on_progress)));
-            bounded_awaiter_.emplace(std::move(*bounded_).operator co_await());
+            run_inside(gather_bounded<value, Settled, R, Progress>(std::forward<R>(range_.get()), limit, cancel_rest,
+                                                                   std::move(on_progress)));
         }
     }
 
     // Calling the range's own code, here and not earlier, makes an error in it an error of this await.
     bool await_ready() {
-        if (bounded_awaiter_) {
+        if (inner_awaiter_) {
             return false;
         }
         if (std::exception_ptr error = collect()) {
@@ -76,13 +59,13 @@ public:
             this->source_failed(std::move(error));
             only_begun_ = true;
         }
-        return records_.size() == 0;
+        return !inner_awaiter_ && records_.size() == 0;
     }
 
     template <runnable_promise Promise>
     std::coroutine_handle<> await_suspend(std::coroutine_handle<Promise> parent) {
-        if (bounded_awaiter_) {
-            return bounded_awaiter_->await_suspend(parent);
+        if (inner_awaiter_) {
+            return inner_awaiter_->await_suspend(parent);
         }
         auto const list = std::make_unique_for_overwrite<child*[]>(records_.size());
         std::size_t count = 0;
@@ -95,8 +78,8 @@ public:
     }
 
     result await_resume() {
-        if (bounded_awaiter_) {
-            return bounded_awaiter_->await_resume();
+        if (inner_awaiter_) {
+            return inner_awaiter_->await_resume();
         }
         check();
         if constexpr (!std::is_void_v<result>) {
@@ -110,36 +93,74 @@ public:
     }
 
 private:
-    // The range is done with, and its memory given back, before the children run. What it threw, if it did: then there
-    // are the records of those that it gave before.
+    void run_inside(inner_task&& all) {
+        inner_.emplace(std::move(all));
+        inner_awaiter_.emplace(std::move(*inner_).operator co_await());
+    }
+
+    // A range that is not long is done with, and its memory given back, before the children run. What it threw, if it did:
+    // then there are the records of those that it gave before.
     std::exception_ptr collect() {
-        std::exception_ptr error;
-        auto& source = range_.get();
-        if constexpr (std::ranges::sized_range<R>) {
-            try {
-                records_.allocate(static_cast<std::size_t>(std::ranges::size(source)));
-                for (auto&& each : source) {
-                    MAGPIE_ASSERT(records_.size() < records_.capacity());
-                    records_.emplace(as_child<Settled>(static_cast<range_argument_t<R>&&>(each)));
-                }
-            } catch (...) {
-                error = std::current_exception();
+        std::size_t const at_once = may_flow && fork_parts::possible(*current_context())
+                                        ? gather_flow_base::part_size
+                                        : std::numeric_limits<std::size_t>::max();
+        std::exception_ptr const error = [&] {
+            if constexpr (std::ranges::sized_range<R>) {
+                return collect_sized(at_once);
+            } else {
+                return collect_unsized(at_once);
             }
-        } else {
-            std::vector<task<value>> tasks;
-            try {
-                for (auto&& each : source) {
-                    tasks.push_back(as_child<Settled>(static_cast<range_argument_t<R>&&>(each)));
-                }
-            } catch (...) {
-                error = std::current_exception();
-            }
-            records_.allocate(tasks.size());
-            for (task<value>& each : tasks) {
-                records_.emplace(std::move(each));
-            }
+        }();
+        if (!inner_awaiter_) {
+            range_.reset();
         }
-        range_.reset();
+        return error;
+    }
+
+    std::exception_ptr collect_sized(std::size_t at_once) {
+        auto& source = range_.get();
+        try {
+            auto const size = static_cast<std::size_t>(std::ranges::size(source));
+            if constexpr (may_flow) {
+                if (size > at_once) {
+                    run_inside(gather_flow<value, Settled, R>(range_, std::ranges::begin(source), {}, cancel_rest_));
+                    return nullptr;
+                }
+            }
+            records_.allocate(size);
+            for (auto&& each : source) {
+                MAGPIE_ASSERT(records_.size() < records_.capacity());
+                records_.emplace(as_child<Settled>(static_cast<range_argument_t<R>&&>(each)));
+            }
+        } catch (...) {
+            return std::current_exception();
+        }
+        return nullptr;
+    }
+
+    std::exception_ptr collect_unsized(std::size_t at_once) {
+        auto& source = range_.get();
+        std::vector<task<value>> tasks;
+        std::exception_ptr error;
+        try {
+            auto at = std::ranges::begin(source);
+            auto const last = std::ranges::end(source);
+            for (; at != last; ++at) {
+                if constexpr (may_flow) {
+                    if (tasks.size() == at_once) {
+                        run_inside(gather_flow<value, Settled, R>(range_, std::move(at), std::move(tasks), cancel_rest_));
+                        return nullptr;
+                    }
+                }
+                tasks.push_back(as_child<Settled>(static_cast<range_argument_t<R>&&>(*at)));
+            }
+        } catch (...) {
+            error = std::current_exception();
+        }
+        records_.allocate(tasks.size());
+        for (task<value>& each : tasks) {
+            records_.emplace(std::move(each));
+        }
         return error;
     }
 
@@ -153,8 +174,9 @@ private:
 
     fixed_block<record> records_;
     held_range<R> range_;
-    std::optional<bounded_task> bounded_;
-    std::optional<bounded_awaiter> bounded_awaiter_;
+    std::optional<inner_task> inner_;  // if it goes another way
+    std::optional<inner_awaiter> inner_awaiter_;
+    bool cancel_rest_;
     bool only_begun_ = false;  // the range failed: only handles' tasks are to be joined
 };
 

@@ -20,10 +20,15 @@
 //
 // The + 1 keeps the join alive until the owner has closed it. After subtracting without reaching 0 nobody may touch the
 // join again.
+//
+// A part of a longer row of children (fork_parts.hpp) is a join too. It differs when it is closed, since not it but the
+// whole is published, and has been, and when it has ended: then the whole is told.
 
 #include <magpie/runtime/detail/task_context.hpp>
+#include <magpie/runtime/detail/task_locals.hpp>
 
 #include <coroutine>
+#include <cstddef>
 #include <cstdint>
 #include <exception>
 #include <span>
@@ -56,6 +61,11 @@ public:
     bool try_cancel() noexcept final;
     std::string describe() const override { return "its children"; }
 
+    // The owner's question about an open join: is it not worth exposing, as long as no more than its own forks are there?
+    bool holds_back(std::size_t forks) const noexcept {
+        return held_ && forks <= pending_.load(mo_relaxed) - ended_here_;
+    }
+
     fork_join* outer = nullptr;  // the worker's next open join
 
 protected:
@@ -69,15 +79,32 @@ protected:
     // A request reached the join while it waited, and a child took it: the wait ends by cancellation unless by an error.
     bool request_accepted() const noexcept { return accepted_.load(mo_acquire); }
 
+    // Before a child is started: it is one of this join's.
+    void adopt_one(child& each, task_context& parent, worker& here) noexcept {
+        each.parent = &parent;
+        each.home = &here;
+        each.pinned = parent.pinned;
+        each.join = this;
+        if (parent.locals != nullptr) [[unlikely]] {
+            lend_locals(parent, each);
+        }
+    }
+
 private:
+    friend class fork_parts;
+
     void adopt(worker& here, task_context& parent_context, std::span<child* const> children) noexcept;
     std::coroutine_handle<> launch_cancelled(std::span<child* const> children) noexcept;
     std::coroutine_handle<> resume_parent(worker& here) noexcept;
+    // The last child has ended after the join was closed. True: the parent goes on, by the caller's hand.
+    bool all_ended() noexcept;
 
-    std::uint32_t total_ = 0;
+    std::uint32_t total_ = 0;        // of a part (fork_parts.hpp): how many until it looks around
     std::uint32_t ended_here_ = 0;
     atomic<std::uint32_t> pending_{0};
     atomic<bool> accepted_{false};
+    bool is_part_ = false;  // a fork_parts::part
+    bool held_ = false;     // see holds_back()
 };
 
 } // namespace magpie::detail

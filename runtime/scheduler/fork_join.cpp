@@ -2,7 +2,7 @@
 
 #include <magpie/runtime/detail/assert.hpp>
 #include <magpie/runtime/detail/current.hpp>
-#include <magpie/runtime/detail/task_locals.hpp>
+#include <magpie/runtime/detail/fork_parts.hpp>
 #include <magpie/runtime/scheduler/scheduler.hpp>
 #include <magpie/runtime/scheduler/worker.hpp>
 
@@ -46,15 +46,7 @@ void fork_join::adopt(worker& here, task_context& parent_context, std::span<chil
     total_ = static_cast<std::uint32_t>(children.size());
     pending_.store(total_ + 1, mo_relaxed);
     for (child* each : children) {
-        each->parent = &parent_context;
-        each->home = &here;
-        each->pinned = parent_context.pinned;
-        each->join = this;
-    }
-    if (parent_context.locals != nullptr) [[unlikely]] {
-        for (child* each : children) {
-            lend_locals(parent_context, *each);
-        }
+        adopt_one(*each, parent_context, here);
     }
 }
 
@@ -76,14 +68,19 @@ std::coroutine_handle<> fork_join::arrive(child& ended) noexcept {
     worker& here = *current_worker();
     if (here.open_join() != this) {
         // acq_rel: pairs with the other subtractions; the last one sees what every child stored.
-        if (pending_.fetch_sub(1, mo_acq_rel) == 1 && context->complete(*this)) {
+        if (pending_.fetch_sub(1, mo_acq_rel) == 1 && all_ended()) {
             return resume_parent(here);
         }
         return std::noop_coroutine();
     }
     if (++ended_here_ == total_) {
-        here.set_open_join(outer);
-        return resume_parent(here);
+        if (!is_part_) [[likely]] {
+            here.set_open_join(outer);
+            return resume_parent(here);
+        }
+        if (auto const next = static_cast<fork_parts::part&>(*this).passed_milestone(here)) {
+            return next;
+        }
     }
     // The next child is on top of the fork stack unless it was exposed or stolen. One that is to be cancelled unstarted
     // goes through the main loop: ending it here would recurse, a level for each.
@@ -102,10 +99,12 @@ bool fork_join::close(worker& owner) noexcept {
     MAGPIE_ASSERT(owner.open_join() == this);
     owner.set_open_join(outer);
     std::uint32_t const mine = ended_here_ + 1;
-    context->suspend_forwarding(*this);
+    if (!is_part_) [[likely]] {
+        context->suspend_forwarding(*this);
+    }
     // acq_rel: pairs with the subtractions in arrive(). Not 0: others still run, and one of them may already have
     // brought the parent on; `this` is theirs.
-    return pending_.fetch_sub(mine, mo_acq_rel) == mine && context->complete(*this);
+    return pending_.fetch_sub(mine, mo_acq_rel) == mine && all_ended();
 }
 
 std::coroutine_handle<> fork_join::resume_parent(worker& here) noexcept {

@@ -138,12 +138,37 @@ work_item* worker::pop_fork() noexcept {
 work_item* worker::pop_fork_of(fork_join const& join) noexcept {
     claim::section const alone(forks_claim_);
     work_item* const next = forks_.peek();
-    if (next == nullptr || static_cast<fork_join::child*>(next->context)->join != &join ||
-        next->context->request_pending()) {
+    if (next == nullptr || next != next->context ||  // a maker (fork_parts.hpp): not a task's first step
+        static_cast<fork_join::child*>(next->context)->join != &join || next->context->request_pending()) {
         return nullptr;
     }
     forks_ran_ = true;
     return forks_.pop();
+}
+
+bool worker::pop_fork(work_item const& item) noexcept {
+    claim::section const alone(forks_claim_);
+    if (forks_.peek() != &item) {
+        return false;
+    }
+    (void)forks_.pop();
+    return true;
+}
+
+work_item& worker::push_part(work_item& maker, work_item& last, bool share) noexcept {
+    work_item* each = &last;
+    {
+        claim::section const alone(forks_claim_);
+        forks_.push(&maker);
+        while (work_item* const before = each->next) {
+            forks_.push(each);
+            each = before;
+        }
+    }
+    if (share) {
+        share_forks();
+    }
+    return *each;
 }
 
 work_item* worker::take_queued() noexcept {
@@ -189,7 +214,7 @@ void worker::look_around() noexcept {
     (void)rescue_others();
     forks_seen_.store(forks_.size(), mo_relaxed);
     pinned_seen_.store(pinned_.size(), mo_relaxed);
-    if (!forks_.empty()) {
+    if (!forks_.empty() && (open_ == nullptr || !open_->holds_back(forks_.size()))) {
         // Pushes onto the fork stack do not fence, so that one may have missed a worker that was just going to sleep.
         full_fence();
         if (forks_wanted_.load(mo_relaxed) || shared_.idle.any_parked()) {

@@ -89,7 +89,20 @@ public:
             expose_forks();
         }
     }
+    // A part (fork_parts.hpp): the maker, and the children as they are linked, the last one first. Returns the first,
+    // which is not pushed. Room was reserved for as many.
+    work_item& push_part(work_item& maker, work_item& last, bool share) noexcept;
+    // Exposes forks if somebody wants them.
+    void share_forks() noexcept {
+        if (!forks_.empty() && (forks_wanted_.load(mo_relaxed) || shared_any_parked())) {
+            expose_forks();
+        }
+    }
+    // There are others who might want forks.
+    bool may_share() const noexcept { return may_steal_; }
     bool has_forks() const noexcept { return !forks_.empty(); }
+    // Takes this item off the fork stack, if it is the newest.
+    bool pop_fork(work_item const& item) noexcept;
     // The newest fork, if it is a child of this join that is not to be cancelled.
     work_item* pop_fork_of(fork_join const& join) noexcept;
 

@@ -1,0 +1,76 @@
+#include <magpie/combinators/detail/gather_flow.hpp>
+
+namespace magpie::detail {
+
+gather_flow_base::gather_flow_base(task_context& parent, bool cancel_rest) noexcept
+    : gather_join(cancel_rest), forks_(*this), requests_(parent.cancel_count()) {
+    context = &parent;
+}
+
+gather_flow_base::~gather_flow_base() {
+    while (parts_ != nullptr) {  // one by one: their chain may be long
+        parts_ = std::move(parts_->next_of_all);
+    }
+}
+
+bool gather_flow_base::stopping() noexcept {
+    if (context->shield_depth == 0 && context->request_pending()) {
+        stopped_ = true;
+    }
+    return stopped_ || asked();
+}
+
+gather_flow_base::part* gather_flow_base::take_empty() noexcept {
+    auto* const ended = static_cast<part*>(forks_.take_ended());
+    if (ended == nullptr) {
+        return nullptr;
+    }
+    {
+        std::lock_guard const lock(parts_lock_);
+        ended->listed = 0;
+    }
+    ended->empty();
+    return ended;
+}
+
+void gather_flow_base::add_part(std::unique_ptr<part> one) noexcept {
+    std::lock_guard const lock(parts_lock_);
+    one->next_of_all = std::move(parts_);
+    parts_ = std::move(one);
+}
+
+bool gather_flow_base::list(part& filled) noexcept {
+    std::lock_guard const lock(parts_lock_);
+    if (asked()) {
+        return false;
+    }
+    filled.listed = filled.size();
+    return true;
+}
+
+bool gather_flow_base::request_all() noexcept {
+    std::lock_guard const lock(parts_lock_);
+    bool taken = false;
+    for (part* each = parts_.get(); each != nullptr; each = each->next_of_all.get()) {
+        taken |= each->request(each->listed);
+    }
+    return taken;
+}
+
+// The coroutine waits anew for each part, and a request stays pending: it is passed on once.
+bool gather_flow_base::cancel_children() noexcept {
+    unsigned const count = context->cancel_count();
+    if (std::exchange(requests_, count) == count) {
+        return false;
+    }
+    return gather_join::cancel_children();
+}
+
+void gather_flow_base::check() {
+    gather_join::check();
+    if (stopped_) {
+        deliver_cancellation(*context);
+    }
+}
+
+}  // namespace magpie::detail
