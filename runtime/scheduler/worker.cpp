@@ -111,8 +111,7 @@ work_item* worker::take() noexcept {
         if (fork_due_) [[unlikely]] {
             fork_due_ = false;
             if (work_item* const forked = pop_fork()) {
-                forks_ran_ = false;
-                return forked;
+                return forked;  // counts as one that ran: if its turn is a whole interval, the queues come next
             }
         }
         if (work_item* const item = take_queued()) {
@@ -251,7 +250,10 @@ void worker::take_injected() noexcept {
     intrusive_queue<work_item> taken;
     stall_monitor const* const monitor = shared_.monitor();
     unsigned const stuck = monitor != nullptr ? std::min(monitor->stuck(), shared_.size() - 1) : 0;  // they take nothing
-    std::size_t const share = std::clamp<std::size_t>(waiting / (shared_.size() - stuck), 1, injected_per_look);
+    std::size_t share = std::clamp<std::size_t>(waiting / (shared_.size() - stuck), 1, injected_per_look);
+    if (overflowed_) {  // if turns are long, fewer than these run until the next look: they must not push out the older
+        share = std::min<std::size_t>(share, run_queue_.owner().room());
+    }
     shared_.injected.pop_batch(taken, share);
     while (work_item* const item = taken.pop_front()) {
         push_local(*item);

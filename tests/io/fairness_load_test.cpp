@@ -2,6 +2,7 @@
 // what a stuck worker leaves behind. Counted, not timed: docs/architecture.md, Bounds.
 
 #include <magpie/combinators/gather.hpp>
+#include <magpie/combinators/semaphore.hpp>
 #include <magpie/io/op.hpp>
 #include <magpie/io/tcp.hpp>
 #include <magpie/runtime/join_handle.hpp>
@@ -68,6 +69,40 @@ TEST_CASE("more ready tasks than a run queue holds: each has its turn, and none 
             CHECK(*std::ranges::max_element(turns) <= all / n * 3);
         }
     }
+}
+
+// Then what comes back from the inject queue with a look is more than has run since the one before.
+TEST_CASE("more ready tasks than a run queue holds, with turns of a whole interval: none waits for two rounds of all") {
+    unsigned const n = 1024;
+    unsigned const all = n * rounds(60);
+    unsigned total = 0;
+    std::size_t running = n;
+    std::vector<unsigned> last(n);
+    unsigned longest = 0;
+    auto const storm = [&](std::size_t i) -> task<> {
+        semaphore free(1);
+        while (total < all) {
+            if (std::exchange(running, i) != i) {
+                ++total;
+                longest = std::max(longest, total - std::exchange(last[i], total));
+            }
+            auto const mine = co_await free.acquire();
+        }
+    };
+    auto const body = [&]() -> task<> {
+        std::vector<join_handle<void>> handles;
+        for (std::size_t i = 0; i < n; ++i) {
+            handles.push_back(spawn(storm(i)));
+        }
+        for (auto& each : handles) {
+            co_await std::move(each);
+        }
+    };
+    run(body(), threads(1));
+    for (unsigned const each : last) {
+        longest = std::max(longest, all - each);
+    }
+    CHECK(longest <= n * interval / 32 + 256 + interval);
 }
 
 TEST_CASE("a posted function behind an overflow waits for its turn among those that overflowed") {

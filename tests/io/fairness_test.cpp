@@ -175,6 +175,42 @@ TEST_CASE("children of a gather that await only what is ready do not starve the 
     CHECK(most <= 2 * interval);
 }
 
+TEST_CASE("children of a gather whose turns are a whole interval each do not starve a task in the queue") {
+    runtime rt(threads(1));
+    bool over = false;
+    unsigned begun = 0;
+    unsigned before = 0;
+    unsigned most = 0;
+    auto const child = [&]() -> task<> {
+        ++begun;
+        semaphore free(1);
+        for (unsigned i = 0; i < interval; ++i) {
+            auto const mine = co_await free.acquire();
+        }
+    };
+    auto const queued = [&]() -> task<> {
+        while (!over) {
+            most = std::max(most, begun - before);
+            before = begun;
+            co_await this_task::yield();
+        }
+    };
+    auto const body = [&]() -> task<> {
+        auto other = spawn(queued());
+        co_await this_task::yield();
+        std::vector<task<>> all;
+        for (unsigned i = 0; i < 200; ++i) {
+            all.push_back(child());
+        }
+        co_await gather(std::move(all));
+        over = true;
+        co_await std::move(other);
+    };
+    rt.block_on(body());
+    CHECK(begun == 200);
+    CHECK(most <= 10);  // with each fork its turn comes nearer
+}
+
 TEST_CASE("a posted function, a spawned task and a due timer are served while a gather of many runs") {
     runtime rt(threads(1));
     unsigned ran = 0;
