@@ -123,6 +123,16 @@ void op_base::drop_buffer() noexcept {
     }
 }
 
+void op_base::return_chosen_buffer() noexcept {
+    if (holds_buffer()) {
+        home_->buffers()->give_back(static_cast<std::uint16_t>(held_buffer_));
+        let_go_of_buffer();
+        request_.entry_flags |= io::entry_buffer_select;
+        request_.address = 0;
+        request_.length = 0;
+    }
+}
+
 bool op_base::try_cancel() noexcept {
     std::uint8_t seen = state_.load(mo_relaxed);
     for (;;) {

@@ -82,6 +82,9 @@ public:
     // The loop chose one before it started the op (where the kernel cannot); with_buffer() tells the result of it.
     void hold_buffer(std::uint16_t id) noexcept { held_buffer_ = id; }
     void let_go_of_buffer() noexcept { held_buffer_ = -1; }
+    // Takes that back: the op was interrupted, and is to begin anew in another loop, whose buffers are others. Who holds
+    // the op, before move_to().
+    void return_chosen_buffer() noexcept;
     bool holds_buffer() const noexcept { return held_buffer_ >= 0; }
     std::uint32_t with_buffer(std::uint32_t flags) const noexcept {
         return holds_buffer() ? flags | io::completed_buffer | static_cast<std::uint32_t>(held_buffer_) << 16 : flags;

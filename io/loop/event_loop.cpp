@@ -176,6 +176,7 @@ void event_loop::restart_starved() noexcept {
 }
 
 void event_loop::hand_over(op_base& op, event_loop& to) noexcept {
+    op.return_chosen_buffer();  // it is this loop's, and `to` and the task would look for it in the other's pool
     if (op.move_to(to)) {
         to.restart(op);
     } else {
@@ -191,6 +192,9 @@ void event_loop::hand_over_unstarted(event_loop& to) noexcept {
         wait_for_buffer(op);
         taken_in = true;
     });
+    if (starving_.load(mo_relaxed) == 0) {
+        return;  // nobody needs a pool for that
+    }
     buffer_pool const* const pool = to.required_buffers();
     for (std::size_t left = pool == nullptr ? 0 : std::min(pool->available(), most); left != 0; --left) {
         op_base* const op = pop_starved();

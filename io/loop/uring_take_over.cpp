@@ -35,10 +35,14 @@ std::size_t uring_loop::take_over() noexcept {
     // After the submission: the kernel has to know what it is asked to cancel. After what has completed: the kernel does not
     // know that any more, and the task would have to wait for the owner to find out. Whatever completes between the two is
     // found out at the next look, for as long as there is something left to cancel the owner is stranded.
-    cancel_for_owner([this](op_base& op) {
-        int const result = ring_.cancel_from_outside(tag_of(op, op_base::own_channel));
-        return result == 0 || result == -EALREADY || result == -ETIME;
-    });
+    // Not while something is published that the kernel has not taken yet, as when its thread was only just woken: it would
+    // not know the operation, and what is left to the owner is not tried again. The messages wait for the next look.
+    if (ring_.unsubmitted() == 0) {
+        cancel_for_owner([this](op_base& op) {
+            int const result = ring_.cancel_from_outside(tag_of(op, op_base::own_channel));
+            return result == 0 || result == -EALREADY || result == -ETIME;
+        });
+    }
     if (!ring_.has_completions() && ring_.must_be_kicked()) {
         kick_owner();
     }

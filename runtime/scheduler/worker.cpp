@@ -235,7 +235,7 @@ void worker::take_in_sent() noexcept {
     if (placed != 0) {
         counters_.tasks_placed.add(placed);
         // From now on they may be stolen, and nobody has been told; one that is run at once is nobody's business.
-        if (may_steal_ && (run_queue_.size() > 1 || !pinned_.empty())) {
+        if (may_steal_ && (run_queue_.size() > 1 || !pinned_.empty() || fork_due_)) {
             shared_.wake_one();
         }
     }
@@ -260,7 +260,7 @@ void worker::take_injected() noexcept {
     }
     // For a moment the items were in no queue, where a searcher that was woken for them found nothing: who moves work is
     // a pusher too, unless it runs the work at once.
-    if (waiting > share || run_queue_.size() > 1 || !pinned_.empty()) {
+    if (waiting > share || run_queue_.size() > 1 || !pinned_.empty() || fork_due_) {
         shared_.wake_one();
     }
 }
@@ -384,34 +384,6 @@ void worker::run_eagerly(task_context& task) noexcept {
     close_joins();
     open_ = joins;
     set_current(before);
-}
-
-// ---------------------------------------------------------------------------------------------- metrics
-
-worker_metrics worker::look() const noexcept {
-    worker_metrics m;
-    m.tasks_resumed = counters_.tasks_resumed.value.load(mo_relaxed);
-    m.steals_tried = counters_.steals_tried.value.load(mo_relaxed);
-    m.steals_won = counters_.steals_won.value.load(mo_relaxed);
-    m.tasks_stolen = counters_.tasks_stolen.value.load(mo_relaxed);
-    m.overflows = counters_.overflows.value.load(mo_relaxed);
-    m.parks = counters_.parks.value.load(mo_relaxed);
-    m.wakeups = counters_.wakeups.value.load(mo_relaxed);
-    m.completions = loop_->completions();
-    m.timers_fired = counters_.timers_fired.value.load(mo_relaxed);
-    m.budget_exhausted = counters_.budget_exhausted.value.load(mo_relaxed);
-    m.rescues = counters_.rescues.value.load(mo_relaxed);
-    m.completions_taken_over = counters_.completions_taken_over.value.load(mo_relaxed);
-    m.timers_taken_over = counters_.timers_taken_over.value.load(mo_relaxed);
-    m.kicks = kicks_.value.load(mo_relaxed) + loop_->kicks();
-    m.tasks_placed = counters_.tasks_placed.value.load(mo_relaxed);
-    m.run_queue = run_queue_.size();
-    m.fork_stack = forks_seen_.load(mo_relaxed);
-    m.pinned = pinned_seen_.load(mo_relaxed) + pinned_inbox_.size();
-    m.operations = loop_->waiting();
-    std::lock_guard const lock(timer_lock_);
-    m.timers = timers_.size();
-    return m;
 }
 
 } // namespace magpie::detail

@@ -192,7 +192,7 @@ private:
     bool shared_any_parked() const noexcept;
     work_item* take_fifo() noexcept;
     work_item* steal_from_others(unsigned looks_at_few) noexcept;
-    unsigned lies_still(worker& victim) noexcept;
+    bool is_worth_it(worker& victim, unsigned looks_at_few) noexcept;
     void found_work() noexcept;
     bool anything_to_do(atomic<bool> const& stop) noexcept;
     bool others_have_work() const noexcept;
@@ -239,7 +239,8 @@ private:
     fast_rand random_;
     struct glance {  // of a thief at another's queue
         std::uint32_t oldest = 0;
-        unsigned same = 0;
+        unsigned same = 0;   // looks on end at which that did not change
+        unsigned looks = 0;  // on end at which there was something
     };
     std::unique_ptr<glance[]> glances_;  // by worker
     counters counters_;

@@ -15,7 +15,8 @@ namespace {
 constexpr int search_passes = 4;      // over all others, before a searcher gives up
 constexpr int relaxes_per_pass = 32;  // about a microsecond
 constexpr std::size_t few = 4;        // items in a queue, which its owner may come to sooner than a thief
-constexpr unsigned patience = 10;     // passes for which few items must lie still
+constexpr unsigned patience = 10;     // looks on end at which they must be the same
+constexpr unsigned most_looks = 100;  // on end at which there were any: the owner has enough of them to share
 
 std::int64_t to_count(time_point t) noexcept {
     return std::chrono::duration_cast<duration>(t.time_since_epoch()).count();
@@ -52,7 +53,8 @@ work_item* worker::search() noexcept {
 }
 
 // A few items that their owner takes within microseconds are left to it: tasks that hand something to each other, a mutex
-// say, would only carry it to and fro between two CPUs. Only if they lie still for so many looks are they stolen.
+// say, would only carry it to and fro between two CPUs. They are stolen if they lie still for so many looks, or if there
+// are some at each of very many looks: then the owner has no rest, and this worker has.
 work_item* worker::steal_from_others(unsigned looks_at_few) noexcept {
     unsigned const others = shared_.size_with_spare();
     unsigned const first = random_.below(others);
@@ -64,7 +66,11 @@ work_item* worker::steal_from_others(unsigned looks_at_few) noexcept {
         victim.ask_for_forks();
         auto& queue = victim.stealable();
         std::size_t const waiting = queue.size();
-        if (waiting == 0 || (waiting <= few && lies_still(victim) < looks_at_few)) {
+        if (waiting == 0) {
+            glances_[victim.index_].looks = 0;
+            continue;
+        }
+        if (waiting <= few && looks_at_few != 0 && !is_worth_it(victim, looks_at_few)) {
             continue;
         }
         counters_.steals_tried.add();
@@ -79,13 +85,16 @@ work_item* worker::steal_from_others(unsigned looks_at_few) noexcept {
     return nullptr;
 }
 
-// For how many looks on end the oldest item of its queue has been the same.
-unsigned worker::lies_still(worker& victim) noexcept {
+bool worker::is_worth_it(worker& victim, unsigned looks_at_few) noexcept {
     glance& last = glances_[victim.index_];
     std::uint32_t const oldest = victim.stealable().oldest();
     last.same = oldest == last.oldest ? last.same + 1 : 0;
     last.oldest = oldest;
-    return last.same;
+    if (last.same < looks_at_few && ++last.looks < most_looks) {
+        return false;
+    }
+    last.looks = 0;
+    return true;
 }
 
 // While this worker searched, those who published work woke nobody. So the last searcher looks for what they left.
@@ -128,6 +137,9 @@ void worker::sleep(atomic<bool> const& stop) {
     if (anything_to_do(stop)) {
         shared_.idle.search_again(index_);
         searching_ = true;
+        if (stall_monitor* const monitor = shared_.monitor()) {
+            monitor->woke_up();  // it may have counted this worker among the parked, and gone to sleep
+        }
         return;
     }
     counters_.parks.add();

@@ -814,7 +814,7 @@ class Runtime:
         if task.waiter:
             windows += self.pointers_in(task.waiter, 256)
             self.records_in(task, task.waiter, 256, found)
-        seen = set()
+        seen, parts = set(), set()
         while windows:
             at = windows.pop()
             begin = (at - 64) & ~(WINDOW // 2 - 1)
@@ -824,6 +824,9 @@ class Runtime:
                 seen.add(begin)
                 if self.records_in(task, begin, WINDOW, found):  # they may lie one behind the other, or be linked
                     windows += self.pointers_in(begin, WINDOW) + [begin + WINDOW + 64]
+            if at not in parts and mangled("fork_parts", "part") in self.program.types.of(at):
+                parts.add(at)  # of a long gather: it leads to its records, and to the next part
+                windows += self.pointers_in(at, 256)
         return [found[each] for each in sorted(found)]
 
     def pointers_in(self, address, size):
