@@ -25,7 +25,6 @@
 // whole is published, and has been, and when it has ended: then the whole is told.
 
 #include <magpie/runtime/detail/task_context.hpp>
-#include <magpie/runtime/detail/task_locals.hpp>
 
 #include <coroutine>
 #include <cstddef>
@@ -85,9 +84,6 @@ protected:
         each.home = &here;
         each.pinned = parent.pinned;
         each.join = this;
-        if (parent.locals != nullptr) [[unlikely]] {
-            lend_locals(parent, each);
-        }
     }
 
 private:

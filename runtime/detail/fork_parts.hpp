@@ -26,6 +26,7 @@
 #include <magpie/runtime/detail/atomic.hpp>
 #include <magpie/runtime/detail/fork_join.hpp>
 #include <magpie/runtime/detail/promise.hpp>
+#include <magpie/runtime/detail/task_locals.hpp>
 
 #include <coroutine>
 #include <cstdint>
@@ -89,6 +90,7 @@ public:
         newest_ = &each;
         ++size_;
         adopt_one(each, parent, here);
+        share_locals(parent, each);  // not lent: the parent runs beside its children, and may set something
     }
     std::uint32_t size() const noexcept { return size_; }
 
@@ -102,6 +104,12 @@ private:
     static constexpr std::uint32_t milestone = 16;
     static constexpr duration quick = std::chrono::nanoseconds(250);  // of one child: a few cache lines from another core
 
+    // Part of close(): a child has suspended, or others wait. What comes next need not be as quick.
+    void interrupted() noexcept {
+        if (held_) {
+            all_.quick_.store(false, mo_relaxed);
+        }
+    }
     // Part of arrive(): as many children as total_ says have ended here. Null: there are more.
     std::coroutine_handle<> passed_milestone(worker& here) noexcept;
     std::coroutine_handle<> ended_inline(worker& here) noexcept;

@@ -8,7 +8,7 @@
 //   spawned           counts a reference to the spawner's set: what the spawner sees at that moment
 //   child of a join   borrows its parent's (fork_join): the parent waits, and cannot set anything, until the child has
 //                     ended. A fork costs a test, and no count that all workers would fight for.
-//   other children    count a reference: their parent runs beside them (child_set, batch)
+//   other children    count a reference: their parent runs beside them (child_set, batch, the parts of a long gather)
 //   set()             alone with an own set: replaces the value in it. Else: a copy of the set, with the new value.
 //
 // A task that goes on on another worker takes its pointer with it; no thread holds anything.

@@ -3,6 +3,7 @@
 #include <magpie/runtime/detail/assert.hpp>
 #include <magpie/runtime/detail/current.hpp>
 #include <magpie/runtime/detail/fork_parts.hpp>
+#include <magpie/runtime/detail/task_locals.hpp>
 #include <magpie/runtime/scheduler/scheduler.hpp>
 #include <magpie/runtime/scheduler/worker.hpp>
 
@@ -47,6 +48,11 @@ void fork_join::adopt(worker& here, task_context& parent_context, std::span<chil
     pending_.store(total_ + 1, mo_relaxed);
     for (child* each : children) {
         adopt_one(*each, parent_context, here);
+    }
+    if (parent_context.locals != nullptr) [[unlikely]] {
+        for (child* each : children) {
+            lend_locals(parent_context, *each);
+        }
     }
 }
 
@@ -101,6 +107,8 @@ bool fork_join::close(worker& owner) noexcept {
     std::uint32_t const mine = ended_here_ + 1;
     if (!is_part_) [[likely]] {
         context->suspend_forwarding(*this);
+    } else {
+        static_cast<fork_parts::part&>(*this).interrupted();
     }
     // acq_rel: pairs with the subtractions in arrive(). Not 0: others still run, and one of them may already have
     // brought the parent on; `this` is theirs.

@@ -16,6 +16,7 @@
 
 #include <doctest/doctest.h>
 
+#include <algorithm>
 #include <atomic>
 #include <chrono>
 #include <ranges>
@@ -87,6 +88,30 @@ TEST_CASE("a child that sets nothing may spawn: the task has the values of the c
         }
     };
     run(body(), simulated());
+}
+
+TEST_CASE("children of a long gather keep what was set when each was made, while their parent sets other values") {
+    constexpr int n = 1000;
+    auto const keeps = []() -> task<int> {
+        int const& mine = number.get();
+        int const first = mine;
+        co_await this_task::yield();
+        co_return mine == first ? first : -1;
+    };
+    auto const body = [&]() -> task<> {
+        auto const makes = [&](int i) {
+            number.set(i);
+            return keeps();
+        };
+        auto const v = co_await gather(std::views::iota(0, n) | std::views::transform(makes));
+        CHECK(std::ranges::equal(v, std::views::iota(0, n)));
+    };
+    for (unsigned const workers : {1U, 4U}) {
+        runtime rt(threads(workers));
+        for (unsigned i = 0; i < rounds(20); ++i) {
+            rt.block_on(body());
+        }
+    }
 }
 
 TEST_CASE("children that are made one by one keep what was set when each was started") {

@@ -92,7 +92,7 @@ public:
     io_uring_cqe const& completion(unsigned nth) const noexcept {
         posted const& at = queue_[(cq_head_.load(mo_relaxed) + nth) % cq_size];
         (void)static_cast<int>(at.written);
-        return reinterpret_cast<io_uring_cqe const&>(at.entry);
+        return reinterpret_cast<io_uring_cqe const&>(at.cqe);
     }
     void consume(unsigned count) noexcept { cq_head_.store(cq_head_.load(mo_relaxed) + count, mo_release); }
 
@@ -145,7 +145,7 @@ private:
         std::uint32_t flags;
     };
     struct posted {
-        entry entry{};
+        entry cqe{};
         guarded<int> written{0};
     };
     enum class state : std::uint8_t { free, waiting, ready };
@@ -254,7 +254,7 @@ private:
         unsigned const tail = cq_tail_.load(mo_relaxed);
         posted& at = queue_[tail % cq_size];
         at.written = 1;
-        at.entry = e;
+        at.cqe = e;
         cq_tail_.store(tail + 1, mo_release);
     }
     void flush_overflow() noexcept {
