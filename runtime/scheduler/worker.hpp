@@ -35,7 +35,7 @@ class scheduler;
 //   placed        ready tasks that others have sent here, because there is less to do here (placement.cpp): the owner
 //                 takes them in with the pinned ones; if it is stuck, another worker does
 //   timers        under a lock of their own, so that anybody may disarm one
-//   ready_fifo    simulated clock only: everything, in one queue, in place of the three above
+//   ready_fifo    simulated clock only: everything, in one queue, in place of those above but the timers
 class worker {
 public:
     worker(scheduler& shared, unsigned index, std::unique_ptr<driver> loop);
