@@ -11,9 +11,9 @@
 //
 // For an owner that is stuck in a task another thread does more than that: take_over() also submits what the owner has
 // published, cancels what it has been told to cancel, and kicks it (runtime/detail/kick.hpp) if the kernel holds
-// completions back for it. It never fills an entry of the queue, nor touches a list but that of the
-// operations without a buffer, which has a lock and whose members it moves to its own loop. And it keeps away from an owner that sleeps, or is about to: the kernel would not see that the completions which are to end the
-// sleep have gone. Dekker's pattern: the owner stores parking_, fences, and does not sleep if somebody reaps; a reaper
+// completions back for it. It never fills an entry of the queue, nor touches a list but that of the operations without
+// a buffer, which has a lock and whose members it moves to its own loop. And it keeps away from an owner that sleeps, or
+// is about to: the kernel would not see that the completions which are to end the sleep have gone. Dekker's pattern: the owner stores parking_, fences, and does not sleep if somebody reaps; a reaper
 // takes the lock, fences, and leaves if the owner is parking.
 //
 // Normally no more is in flight than the completion queue can hold: begun_ - reaped_ counts what has been promised a
