@@ -140,8 +140,9 @@ TEST_CASE("without spread, and without rescue, a connection begins where it was 
                 clients.emplace_back(listener);
                 CHECK(clients.back().is_greeted());
             }
-            until([&] { return sum(operations(rt)) == 51; });
-            CHECK(std::ranges::max(operations(rt)) == 51);
+            // Not read twice: between the last one's write and its read there is one less for a moment. The test's time
+            // limit ends a wait in vain: some began elsewhere.
+            until([&] { return std::ranges::max(operations(rt)) == 51; });
             clients.clear();
             stop_serving(server);
         }
