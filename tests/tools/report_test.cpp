@@ -51,6 +51,20 @@ TEST_CASE("report: failures are the sum of the errors and count as requests") {
     CHECK(report.errors.at("connection reset") == 1);
 }
 
+TEST_CASE("report: a spare worker that was first lent between two snapshots has done all of its work since then") {
+    magpie::metrics before;
+    before.workers.resize(2);
+    before.workers[1].tasks_resumed = 5;
+    magpie::metrics after;
+    after.workers.resize(3);
+    after.workers[1].tasks_resumed = 7;
+    after.workers[2].tasks_resumed = 3;
+    auto const work = work_between(before, after);
+    REQUIRE(work.size() == 3);
+    CHECK(work[1].tasks_resumed == 2);
+    CHECK(work[2].tasks_resumed == 3);
+}
+
 TEST_CASE("report: only what ended well is throughput") {
     load_report report = make_report();
     CHECK(report.throughput() == 49999.0);

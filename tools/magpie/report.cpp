@@ -97,7 +97,8 @@ latency_summary summarize(histogram const& latencies) {
 std::vector<worker_report> work_between(metrics const& before, metrics const& after) {
     std::vector<worker_report> workers;
     for (std::size_t i = 0; i < after.workers.size(); ++i) {
-        worker_metrics const& then = before.workers.at(i);
+        // The spare worker may have been lent for the first time in between.
+        worker_metrics const then = i < before.workers.size() ? before.workers[i] : worker_metrics{};
         worker_metrics const& now = after.workers[i];
         workers.push_back({.worker = static_cast<unsigned>(i),
                            .tasks_resumed = now.tasks_resumed - then.tasks_resumed,

@@ -88,8 +88,9 @@ server_report server_run::report(metrics const& before, metrics const& after) co
                          .duration = ended_ - begun_,
                          .workers = work_between(before, after)};
     auto const by_worker = stats_.by_worker();
-    for (std::size_t i = 0; i < result.workers.size(); ++i) {
-        result.workers[i].requests = by_worker.at(i).requests;
+    // The spare worker has no slot: what it answered is counted with worker 0's.
+    for (std::size_t i = 0; i < by_worker.size() && i < result.workers.size(); ++i) {
+        result.workers[i].requests = by_worker[i].requests;
     }
     return result;
 }
