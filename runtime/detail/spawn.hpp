@@ -37,7 +37,8 @@ void start(scheduler& where, spawned_base& task, spawn_options const& options, w
 void spawn_internal(scheduler& where, task<> body);
 
 // To the hook of the task's own runtime; one line on stderr if that is gone.
-void report_of_task(spawned_base& task, std::exception_ptr error, std::string_view what) noexcept;
+void report_of_task(spawned_base& task, std::exception_ptr error, std::string_view what,
+                    std::shared_ptr<hooks const> told = nullptr) noexcept;
 // To the current runtime's hook; one line on stderr on a foreign thread.
 void report_unhandled(task_context* task, std::exception_ptr error, std::string_view what) noexcept;
 void report_suppressed(std::exception_ptr error, std::string_view what) noexcept;

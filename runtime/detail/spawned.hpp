@@ -17,6 +17,7 @@
 #include <magpie/runtime/detail/promise.hpp>
 #include <magpie/runtime/detail/spin_lock.hpp>
 #include <magpie/runtime/detail/task_context.hpp>
+#include <magpie/runtime/hooks.hpp>
 #include <magpie/runtime/outcome.hpp>
 #include <magpie/runtime/task.hpp>
 
@@ -24,6 +25,7 @@
 #include <cstdint>
 #include <exception>
 #include <functional>
+#include <memory>
 #include <source_location>
 #include <string>
 #include <utility>
@@ -120,8 +122,9 @@ private:
     static constexpr std::uint64_t one_reference = 1;
     static constexpr std::uint64_t one_handle = std::uint64_t{1} << 32;
 
-    void drop(std::uint64_t what) noexcept;
-    void report_if_unseen() noexcept;
+    // `told`: the runtime's hooks, from who knows them though the runtime may be gone.
+    void drop(std::uint64_t what, std::shared_ptr<hooks const> const& told = nullptr) noexcept;
+    void report_if_unseen(std::shared_ptr<hooks const> const& told) noexcept;
 
     // Frees the block: the last reference is gone.
     virtual void destroy() noexcept = 0;

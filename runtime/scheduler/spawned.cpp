@@ -36,10 +36,10 @@ bool is_cancellation(std::exception_ptr const& error) noexcept {
 #endif
 }
 
-void spawned_base::drop(std::uint64_t what) noexcept {
+void spawned_base::drop(std::uint64_t what, std::shared_ptr<hooks const> const& told) noexcept {
     // acq_rel: pairs with the other drops; the last one sees everything the others did to the block.
     if (counts_.fetch_sub(what, mo_acq_rel) == what) {
-        report_if_unseen();
+        report_if_unseen(told);
         destroy();
     }
 }
@@ -110,28 +110,33 @@ void spawned_base::end() noexcept {
     if (owner != nullptr) {
         owner->child_ended(*this);
     } else if (handle_count() == 0) {
-        report_if_unseen();  // while the runtime is there for sure: its hook is to be told
+        report_if_unseen(shared.shared_hooks());
+    }
+    // From here on the runtime may go, before the last handle does.
+    std::shared_ptr<hooks const> told;
+    if (owner == nullptr && !looked_at_.load(mo_relaxed) && error() != nullptr) {
+        told = shared.shared_hooks();
     }
     shared.dismiss(*this);
-    release();
+    drop(one_reference, told);
 }
 
-void spawned_base::report_if_unseen() noexcept {
+void spawned_base::report_if_unseen(std::shared_ptr<hooks const> const& told) noexcept {
     if (looked_at_.load(mo_relaxed) || owner != nullptr || reported_.exchange(true, mo_relaxed)) {
         return;
     }
     if (std::exception_ptr const failed = error()) {
-        report_of_task(*this, failed, "a task ended with an error that nobody awaits");
+        report_of_task(*this, failed, "a task ended with an error that nobody awaits", told);
     }
 }
 
-void report_of_task(spawned_base& task, std::exception_ptr error, std::string_view what) noexcept {
+void report_of_task(spawned_base& task, std::exception_ptr error, std::string_view what,
+                    std::shared_ptr<hooks const> told) noexcept {
     event_info info;
     info.error = std::move(error);
     info.id = task.id;
     info.context = what;
     info.where = task.where;
-    std::shared_ptr<hooks const> told;
     try {
         locals_scope const as_task(task.locals);
         std::string const name = name_of(task);
