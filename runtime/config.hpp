@@ -64,7 +64,8 @@ private:
 
 struct buffer_ring_config {
     std::size_t size = 8192;  // bytes of one buffer; 256 B … 1 MiB
-    unsigned count = 256;     // buffers per worker; a power of two, 8 … 32768
+    unsigned count = 1024;    // buffers per worker, at most: memory is used for as many as were needed at once;
+                              // a power of two, 8 … 32768
 };
 
 // How each worker talks to the kernel: section [io].

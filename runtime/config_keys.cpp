@@ -130,8 +130,9 @@ constexpr config_key config_rows[] = {
     row<of_config<[](auto& c) -> auto& { return c.io.buffer_ring.size; }>>(
         "io.buffer_ring.size", key_kind::bytes, 256, MiB, {},
         "One receive buffer that connections borrow while data is there, so that an idle one holds none."),
-    power_of_two<of_config<[](auto& c) -> auto& { return c.io.buffer_ring.count; }>>("io.buffer_ring.count", 8, 32'768,
-                                                                                     "Such buffers for each worker."),
+    power_of_two<of_config<[](auto& c) -> auto& { return c.io.buffer_ring.count; }>>(
+        "io.buffer_ring.count", 8, 32'768,
+        "Such buffers for each worker, at most; memory is used for as many as were needed at once."),
     flag<of_config<[](auto& c) -> auto& { return c.io.sqpoll; }>>(
         "io.sqpoll", "A kernel thread per ring picks up submissions: fewer system calls for a CPU that never rests."),
 };

@@ -22,6 +22,8 @@ void* map_pages(std::size_t bytes) {
     return at;
 }
 
+constexpr std::size_t offered_at_first = 64;
+
 std::size_t ring_bytes(unsigned count) noexcept {
     return count * sizeof(io_uring_buf);
 }
@@ -49,10 +51,14 @@ buffer_pool::~buffer_pool() {
     ::munmap(memory_, size_ * count_);
 }
 
-void buffer_pool::provide_all() noexcept {
-    kernel_chooses_ = true;
+void buffer_pool::let_kernel_choose() noexcept {
     std::lock_guard const guard(lock_);
-    while (!free_.empty()) {
+    kernel_chooses_ = true;
+    offer(offered_at_first);
+}
+
+void buffer_pool::offer(std::size_t how_many) noexcept {
+    for (; how_many != 0 && !free_.empty(); --how_many) {
         put_into_ring(free_.back());
         free_.pop_back();
     }
@@ -105,7 +111,8 @@ void buffer_pool::give_back(std::uint16_t id) noexcept {
 }
 
 std::size_t buffer_pool::available_locked() const noexcept {
-    return count_ - static_cast<std::size_t>(taken_.load(mo_relaxed) - given_back_);
+    std::size_t const offered = kernel_chooses_ ? count_ - free_.size() : count_;
+    return offered - static_cast<std::size_t>(taken_.load(mo_relaxed) - given_back_);
 }
 
 std::size_t buffer_pool::available() const noexcept {
@@ -115,6 +122,9 @@ std::size_t buffer_pool::available() const noexcept {
 
 bool buffer_pool::wait_for_one() noexcept {
     std::lock_guard const guard(lock_);
+    if (kernel_chooses_ && available_locked() == 0) {
+        offer(count_ - free_.size());
+    }
     bool const none = available_locked() == 0;
     waited_for_.store(none, mo_relaxed);
     return none;

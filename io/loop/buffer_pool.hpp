@@ -17,6 +17,8 @@ class wakeup;
 
 // The buffers of one event loop, which receives borrow: an idle connection holds none. Either the kernel chooses, from
 // a ring that it and this class share, when there is something to receive; or the loop does, where that cannot be had.
+// The kernel goes through all that lie in the ring, and so touches them all: it is offered a few, and twice as many
+// whenever all were taken at once, until it has been offered every one.
 //
 // A buffer is given back from any thread, and also after the loop is gone: the pool then lives on until the last one is
 // back. Whoever writes to the ring's tail, or to the free list, holds lock_; the kernel reads the tail.
@@ -28,9 +30,9 @@ public:
     buffer_pool& operator=(buffer_pool const&) = delete;
 
     // Memory for the ring that the kernel takes buffers from, a page and more; and then, if the kernel took it,
-    // all buffers are put there.
+    // the first buffers are put there.
     void* ring_memory() const noexcept { return ring_; }
-    void provide_all() noexcept;
+    void let_kernel_choose() noexcept;
     bool kernel_chooses() const noexcept { return kernel_chooses_; }
 
     std::span<std::byte> at(std::uint16_t id) const noexcept { return {memory_ + id * size_, size_}; }
@@ -44,9 +46,9 @@ public:
     // Any thread. The pool may be gone afterwards.
     void give_back(std::uint16_t id) noexcept;
 
-    // How many are here, as far as it is known: the kernel may have taken one whose entry nobody has reaped.
+    // How many can be taken, as far as it is known: the kernel may have taken one whose entry nobody has reaped.
     std::size_t available() const noexcept;
-    // True: none is here, and the owner will be notified when one is. Owner.
+    // True: all are taken, and the owner will be notified when one is back. Else some can be taken now. Owner.
     bool wait_for_one() noexcept;
     bool waited_for() const noexcept { return waited_for_.load(mo_relaxed); }
 
@@ -55,6 +57,7 @@ public:
 
 private:
     ~buffer_pool();
+    void offer(std::size_t how_many) noexcept;
     void put_into_ring(std::uint16_t id) noexcept;
     std::size_t available_locked() const noexcept;
 
@@ -69,7 +72,7 @@ private:
     wakeup* owner_;  // null: closed
     std::uint64_t given_back_ = 0;
     std::uint16_t tail_ = 0;  // of the ring
-    std::vector<std::uint16_t> free_;
+    std::vector<std::uint16_t> free_;  // with a ring: those that have not been offered yet
     atomic<bool> waited_for_{false};  // read without the lock, as a hint
 };
 

@@ -375,7 +375,7 @@ buffer_pool_ptr uring_loop::make_buffers(buffer_ring_config const& sizes) {
     // Refused before 5.19: then this loop chooses the buffers.
     if (io_uring_register(static_cast<unsigned>(ring_.descriptor()), IORING_REGISTER_PBUF_RING, &registration, 1) ==
         0) {
-        pool->provide_all();
+        pool->let_kernel_choose();
     }
     return pool;
 }

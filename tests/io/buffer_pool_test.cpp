@@ -72,6 +72,30 @@ TEST_CASE("the owner is told when a buffer is back, if it waits for one") {
     }
 }
 
+TEST_CASE("where the kernel chooses, it is offered twice as many whenever all are taken, until it was offered every one") {
+    wakeup owner;
+    buffer_pool_ptr const pool(new buffer_pool({.size = 256, .count = 512}, owner));
+    pool->let_kernel_choose();
+    std::uint16_t taken = 0;
+    auto const take_all = [&] {
+        for (std::size_t n = pool->available(); n != 0; --n) {
+            pool->note_taken();
+            ++taken;
+        }
+    };
+    for (std::size_t const expected : {64U, 64U, 128U, 256U}) {
+        CHECK(!pool->wait_for_one());
+        CHECK(pool->available() == expected);
+        take_all();
+    }
+    CHECK(taken == 512);
+    CHECK(pool->wait_for_one());
+    while (taken != 0) {
+        pool->give_back(--taken);
+    }
+    CHECK(pool->available() == 512);
+}
+
 TEST_CASE("nobody is told who does not wait") {
     wakeup owner;
     auto const pool = make(owner);
