@@ -1,11 +1,19 @@
 #include <magpie/combinators/mutex.hpp>
 
 #include <magpie/runtime/detail/assert.hpp>
+#include <magpie/runtime/detail/backoff.hpp>
+#include <magpie/runtime/detail/current.hpp>
 #include <magpie/runtime/errors.hpp>
 
 #include <cstdint>
 
 namespace magpie {
+
+namespace {
+
+constexpr unsigned looks_before_waiting = 24;  // about 15 us in all
+
+} // namespace
 
 mutex::~mutex() {
     MAGPIE_ASSERT(waiters_.empty());
@@ -29,6 +37,26 @@ void mutex::hand_on() noexcept {
     next->owned_ = true;
     word_.unlock(owner_word(next->context) | (waiters_.empty() ? 0 : waiting_bit));
     next->wake();
+}
+
+// Once a task waits, tasks that come again and again go on waiting for each other: each turn is then a hand-over, which
+// costs several times as much as to lock and unlock. While the owner runs on another worker it will most likely unlock
+// within less time than a hand-over takes; so it is worth a while before anybody queues up. The looks are far apart
+// (backoff.hpp): meanwhile the other worker has the cache line for itself.
+bool mutex::own_soon(detail::task_context const* task) noexcept {
+    detail::backoff waiting;
+    for (unsigned look = 0; look < looks_before_waiting; ++look) {
+        std::uint64_t seen = word_.load();
+        if (seen == unlocked) {
+            if (word_.try_change(seen, owner_word(task))) {
+                return true;
+            }
+        } else if ((seen & waiting_bit) != 0 || !detail::runs_elsewhere(owner_in(seen))) {
+            return false;
+        }
+        waiting.wait();
+    }
+    return false;
 }
 
 void mutex::forget_owner() noexcept {
@@ -89,6 +117,10 @@ mutex* mutex_guard::hand_over() noexcept {
 namespace detail {
 
 bool mutex_awaiter::wait() {
+    if (mutex_->own_soon(context)) {
+        owned_ = true;
+        return false;
+    }
     std::uint64_t const seen = mutex_->word_.lock();
     if ((seen & ~mutex::waiting_bit) == mutex::unlocked) {
         owned_ = true;
