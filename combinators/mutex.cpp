@@ -11,7 +11,7 @@ namespace magpie {
 
 namespace {
 
-constexpr unsigned looks_before_waiting = 24;  // about 15 us in all
+constexpr unsigned looks_before_waiting = 24;  // about 20 us in all
 
 } // namespace
 
@@ -44,15 +44,21 @@ void mutex::hand_on() noexcept {
 // within less time than a hand-over takes; so it is worth a while before anybody queues up. The looks are far apart
 // (backoff.hpp): meanwhile the other worker has the cache line for itself.
 bool mutex::own_soon(detail::task_context const* task) noexcept {
-    detail::backoff waiting;
+    detail::backoff waiting(detail::backoff::longest);
+    std::uint64_t paused = unlocked;
     for (unsigned look = 0; look < looks_before_waiting; ++look) {
-        std::uint64_t seen = word_.load();
-        if (seen == unlocked) {
-            if (word_.try_change(seen, owner_word(task))) {
-                return true;
-            }
-        } else if ((seen & waiting_bit) != 0 || !detail::runs_elsewhere(owner_in(seen))) {
+        std::uint64_t seen = unlocked;  // no look before: the owner would be faster by the time of the change
+        if (word_.try_change(seen, owner_word(task))) {
+            return true;
+        }
+        if ((seen & waiting_bit) != 0) {
             return false;
+        }
+        if (seen != unlocked && !detail::runs_elsewhere(owner_in(seen))) {
+            if (seen == paused) {
+                return false;
+            }
+            paused = seen;  // or it has unlocked meanwhile, and goes on to something else
         }
         waiting.wait();
     }

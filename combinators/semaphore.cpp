@@ -41,7 +41,7 @@ void semaphore_core::add(std::size_t k) {
 }
 
 bool semaphore_core::try_take_contended(std::size_t k) noexcept {
-    backoff waiting;
+    backoff waiting(backoff::longest);
     word seen = 0;
     do {
         waiting.wait();
@@ -55,7 +55,7 @@ bool semaphore_core::try_take_contended(std::size_t k) noexcept {
 }
 
 void semaphore_core::give_back_contended(std::size_t k) noexcept {
-    backoff waiting;
+    backoff waiting(backoff::longest);
     word seen = word_.load();
     while ((seen & waiting_bit) == 0) {
         waiting.wait();
