@@ -2,6 +2,7 @@
 
 #include <magpie/combinators/detail/locked_word.hpp>
 #include <magpie/combinators/detail/wait_list.hpp>
+#include <magpie/runtime/detail/atomic.hpp>
 #include <magpie/runtime/detail/current.hpp>
 #include <magpie/runtime/detail/promise.hpp>
 
@@ -88,7 +89,7 @@ private:
 };
 
 // Mutual exclusion between tasks, held across co_awaits. A task that finds it held by one that is running on another
-// worker, with nobody in the queue, looks a few microseconds longer before it queues up. Strictly first come, first served: an unlock hands the mutex
+// worker, with nobody in the queue, looks for some microseconds (60 at most) before it queues up. Strictly first come, first served: an unlock hands the mutex
 // over to the task that waits longest, and nobody overtakes. The owner is the task, not the thread: it may be unlocked
 // on another worker than it was locked on.
 // Not recursive: a task that locks what it holds gets usage_error (if the guard has stayed where lock() put it; a guard
@@ -155,8 +156,11 @@ private:
     // linked, and whoever hands the mutex to it does.
     [[nodiscard]] bool own_or_link(detail::mutex_waiter& by) noexcept;
 
+    static constexpr std::uint8_t most_looks = 64;  // a power of two
+
     mutable detail::locked_word word_;
     detail::wait_list waiters_;
+    detail::atomic<std::uint8_t> patience_{most_looks};  // how often own_soon() looks: a hint
 };
 
 inline mutex_guard::~mutex_guard() {
