@@ -78,8 +78,8 @@ protected:
     ~queue_place() = default;
 };
 
-// For tasks on several workers that come again and again: who finds it taken leaves the others alone for a microsecond at
-// once (backoff.hpp), in which they bring dozens of items through.
+// For tasks on several workers that come again and again: who finds it taken leaves the others alone for a microsecond
+// at once (backoff.hpp), in which they bring dozens of items through.
 class queue_lock : public spin_lock {
 public:
     void lock() noexcept {

@@ -16,8 +16,8 @@ worker* current_home() noexcept;
 // The task that is running on this thread, or null.
 task_context* current_context() noexcept;
 
-// True if another worker of this runtime runs this task now: a hint, for who waits for it. The pointer is only compared.
-// On a worker only.
+// True if another worker of this runtime runs this task now: a hint, for who waits for it. The pointer is only
+// compared. On a worker only.
 bool runs_elsewhere(void const* task) noexcept;
 
 // Queues an item, on the current worker if it may run there, else where it may. Any thread. Never runs anything.

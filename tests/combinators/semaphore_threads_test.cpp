@@ -108,7 +108,7 @@ TEST_CASE("LOOP-14: a task that acquires again and again gives way, and not whil
     run(body(), threads(1));
 }
 
-TEST_CASE("LOOP-14: a task that gave way before it acquired queues up if the permit has gone, and can be cancelled there") {
+TEST_CASE("LOOP-14: a task that gave way queues up if the permit has gone meanwhile, and can be cancelled there") {
     auto const body = []() -> task<> {
         semaphore s(1);
         int passed = 0;
