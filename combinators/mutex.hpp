@@ -89,9 +89,9 @@ private:
 };
 
 // Mutual exclusion between tasks, held across co_awaits. Strictly first come, first served: an unlock hands the mutex
-// over to the task that waits longest, and nobody overtakes. A task that finds it held by one that is running on another
-// worker, with nobody waiting, looks for some microseconds (60 at most) before it waits itself. The owner is the task, not
-// the thread: it may be unlocked on another worker than it was locked on.
+// over to the task that waits longest, and nobody overtakes. A task that finds it held by one that is running on
+// another worker, with nobody waiting, looks for some microseconds (60 at most) before it waits itself. The owner is
+// the task, not the thread: it may be unlocked on another worker than it was locked on.
 // Not recursive: a task that locks what it holds gets usage_error (if the guard has stayed where lock() put it; a guard
 // that was moved may belong to another task by now, and then the wait is a real one).
 // Any thread may try_lock() and unlock. Nobody may wait for it when it is destroyed.
