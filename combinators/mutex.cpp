@@ -1,11 +1,20 @@
 #include <magpie/combinators/mutex.hpp>
 
 #include <magpie/runtime/detail/assert.hpp>
+#include <magpie/runtime/detail/backoff.hpp>
+#include <magpie/runtime/detail/current.hpp>
 #include <magpie/runtime/errors.hpp>
 
+#include <algorithm>
 #include <cstdint>
 
 namespace magpie {
+
+namespace {
+
+constexpr unsigned fewest_looks = 4;  // each about a microsecond
+
+} // namespace
 
 mutex::~mutex() {
     MAGPIE_ASSERT(waiters_.empty());
@@ -29,6 +38,38 @@ void mutex::hand_on() noexcept {
     next->owned_ = true;
     word_.unlock(owner_word(next->context) | (waiters_.empty() ? 0 : waiting_bit));
     next->wake();
+}
+
+// Once a task waits, tasks that come again and again go on waiting for each other: each turn is then a hand-over, which
+// costs several times as much as to lock and unlock. While the owner runs on another worker it will most likely unlock
+// within less time than a hand-over takes; so it is worth a while before anybody queues up. The looks are far apart
+// (backoff.hpp): meanwhile the other worker has the cache line for itself. A mutex that is held for longer is looked at
+// less often the next time.
+bool mutex::own_soon(detail::task_context const* task) noexcept {
+    detail::backoff waiting(detail::backoff::longest);
+    unsigned const patience = patience_.load(detail::mo_relaxed);
+    std::uint64_t paused = unlocked;
+    for (unsigned look = 0; look < patience; ++look) {
+        std::uint64_t seen = unlocked;  // no look before: the owner would be faster by the time of the change
+        if (word_.try_change(seen, owner_word(task))) {
+            if (patience < most_looks) {
+                patience_.store(static_cast<std::uint8_t>(patience * 2), detail::mo_relaxed);
+            }
+            return true;
+        }
+        if ((seen & waiting_bit) != 0) {
+            return false;
+        }
+        if (seen != unlocked && !detail::runs_elsewhere(owner_in(seen))) {
+            if (seen == paused) {
+                return false;
+            }
+            paused = seen;  // or it has unlocked meanwhile, and goes on to something else
+        }
+        waiting.wait();
+    }
+    patience_.store(static_cast<std::uint8_t>(std::max(patience / 4, fewest_looks)), detail::mo_relaxed);
+    return false;
 }
 
 void mutex::forget_owner() noexcept {
@@ -89,6 +130,10 @@ mutex* mutex_guard::hand_over() noexcept {
 namespace detail {
 
 bool mutex_awaiter::wait() {
+    if (mutex_->own_soon(context)) {
+        owned_ = true;
+        return false;
+    }
     std::uint64_t const seen = mutex_->word_.lock();
     if ((seen & ~mutex::waiting_bit) == mutex::unlocked) {
         owned_ = true;

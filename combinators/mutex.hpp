@@ -2,6 +2,7 @@
 
 #include <magpie/combinators/detail/locked_word.hpp>
 #include <magpie/combinators/detail/wait_list.hpp>
+#include <magpie/runtime/detail/atomic.hpp>
 #include <magpie/runtime/detail/current.hpp>
 #include <magpie/runtime/detail/promise.hpp>
 
@@ -88,8 +89,9 @@ private:
 };
 
 // Mutual exclusion between tasks, held across co_awaits. Strictly first come, first served: an unlock hands the mutex
-// over to the task that waits longest, and nobody overtakes. The owner is the task, not the thread: it may be unlocked
-// on another worker than it was locked on.
+// over to the task that waits longest, and nobody overtakes. A task that finds it held by one that is running on
+// another worker, with nobody waiting, looks for some microseconds (60 at most) before it waits itself. The owner is
+// the task, not the thread: it may be unlocked on another worker than it was locked on.
 // Not recursive: a task that locks what it holds gets usage_error (if the guard has stayed where lock() put it; a guard
 // that was moved may belong to another task by now, and then the wait is a real one).
 // Any thread may try_lock() and unlock. Nobody may wait for it when it is destroyed.
@@ -132,14 +134,19 @@ private:
     static std::uint64_t owner_word(detail::task_context const* task) noexcept {
         return task == nullptr ? unknown_owner : reinterpret_cast<std::uintptr_t>(task);
     }
-    bool try_own(detail::task_context const* task) noexcept {
-        std::uint64_t seen = unlocked;
-        return word_.try_change(seen, owner_word(task));
+    // Only to be compared: the task may be gone. Null or no task's address for unknown_owner.
+    static void const* owner_in(std::uint64_t word) noexcept {
+        return reinterpret_cast<void const*>(static_cast<std::uintptr_t>(word & ~std::uint64_t{7}));
     }
+    bool try_own(detail::task_context const* task) noexcept {
+        std::uint64_t seen = word_.load();
+        return seen == unlocked && word_.try_change(seen, owner_word(task));
+    }
+    // For a task that found the mutex held. True: it has it now.
+    bool own_soon(detail::task_context const* task) noexcept;
     void unlock_held() noexcept {
         std::uint64_t seen = word_.load();
-        if ((seen & (waiting_bit | detail::locked_word::lock_bit)) != 0 || !word_.try_change(seen, unlocked))
-            [[unlikely]] {
+        if ((seen & (waiting_bit | detail::locked_word::lock_bit)) != 0 || !word_.try_change(seen, unlocked)) {
             hand_on();
         }
     }
@@ -149,8 +156,11 @@ private:
     // linked, and whoever hands the mutex to it does.
     [[nodiscard]] bool own_or_link(detail::mutex_waiter& by) noexcept;
 
+    static constexpr std::uint8_t most_looks = 64;  // a power of two
+
     mutable detail::locked_word word_;
     detail::wait_list waiters_;
+    detail::atomic<std::uint8_t> patience_{most_looks};  // how often own_soon() looks: a hint
 };
 
 inline mutex_guard::~mutex_guard() {

@@ -1,8 +1,12 @@
 #include <magpie/combinators/semaphore.hpp>
 
 #include <magpie/runtime/detail/assert.hpp>
+#include <magpie/runtime/detail/backoff.hpp>
 #include <magpie/runtime/detail/current.hpp>
+#include <magpie/runtime/detail/frame_alloc.hpp>
 
+#include <coroutine>
+#include <new>
 #include <stdexcept>
 
 namespace magpie::detail {
@@ -36,7 +40,30 @@ void semaphore_core::add(std::size_t k) {
     grant_and_unlock(with_more(seen, k));
 }
 
-void semaphore_core::give_to_waiters(std::size_t k) noexcept {
+bool semaphore_core::try_take_contended(std::size_t k) noexcept {
+    backoff waiting(backoff::longest);
+    word seen = 0;
+    do {
+        waiting.wait();
+        seen = word_.load();
+        if ((seen & waiting_bit) != 0 || available_in(seen) < signed_of(k)) {
+            return false;
+        }
+        seen &= ~locked_word::lock_bit;
+    } while (!word_.try_change(seen, with_less(seen, k)));
+    return true;
+}
+
+void semaphore_core::give_back_contended(std::size_t k) noexcept {
+    backoff waiting(backoff::longest);
+    word seen = word_.load();
+    while ((seen & waiting_bit) == 0) {
+        waiting.wait();
+        seen = word_.load() & ~locked_word::lock_bit;
+        if ((seen & waiting_bit) == 0 && word_.try_change(seen, with_more(seen, k))) {
+            return;
+        }
+    }
     grant_and_unlock(with_more(word_.lock(), k));
 }
 
@@ -132,11 +159,69 @@ std::size_t semaphore_core::waiting() const noexcept {
 
 // ---------------------------------------------------------------------------------------------- waiting in a task
 
-bool semaphore_awaiter::wait() noexcept {
-    if (taken_) {
-        schedule_yield(*this);
-        return true;
+// A coroutine without a body, queued as if it were the task: all it does is to end, and at its end the task takes its
+// permits and goes on, or begins to wait.
+class semaphore_awaiter::later {
+public:
+    class promise_type {
+    public:
+        explicit promise_type(semaphore_awaiter& of) noexcept : of_(&of), task_(of.handle) {}
+
+        static void* operator new(std::size_t size) noexcept {
+            try {
+                return allocate_frame(size);
+            } catch (std::bad_alloc const&) {
+                return nullptr;
+            }
+        }
+        static void operator delete(void* frame, std::size_t size) noexcept { deallocate_frame(frame, size); }
+        static later get_return_object_on_allocation_failure() noexcept { return later({}); }
+
+        later get_return_object() noexcept { return later(std::coroutine_handle<promise_type>::from_promise(*this)); }
+        std::suspend_always initial_suspend() const noexcept { return {}; }
+        struct go_on {
+            bool await_ready() const noexcept { return false; }
+            std::coroutine_handle<> await_suspend(std::coroutine_handle<promise_type> self) const noexcept {
+                semaphore_awaiter& of = *self.promise().of_;
+                std::coroutine_handle<> const task = self.promise().task_;
+                self.destroy();
+                of.handle = task;
+                return of.take_or_suspend() ? std::noop_coroutine() : task;
+            }
+            void await_resume() const noexcept {}
+        };
+        go_on final_suspend() const noexcept { return {}; }
+        void return_void() const noexcept {}
+        void unhandled_exception() const noexcept {}
+
+    private:
+        semaphore_awaiter* of_;
+        std::coroutine_handle<> task_;
+    };
+
+    static later make(semaphore_awaiter&) { co_return; }
+    std::coroutine_handle<> handle() const noexcept { return handle_; }
+
+private:
+    explicit later(std::coroutine_handle<> handle) noexcept : handle_(handle) {}
+    std::coroutine_handle<> handle_;
+};
+
+bool semaphore_awaiter::give_way() noexcept {
+    std::coroutine_handle<> const next = later::make(*this).handle();
+    if (!next) {
+        return false;  // no memory: it goes on at once
     }
+    handle = next;
+    schedule_yield(*this);
+    return true;
+}
+
+bool semaphore_awaiter::wait() noexcept {
+    return (gives_way_ && give_way()) || take_or_suspend();
+}
+
+bool semaphore_awaiter::take_or_suspend() noexcept {
     switch (core_->take_or_wait(*this, this)) {
     case semaphore_core::wait_result::taken: return false;
     case semaphore_core::wait_result::waiting: return true;

@@ -18,6 +18,7 @@
 // Each waiter's place lies in a task's frame or on a foreign thread's stack. It is linked as long as it waits; whoever
 // unlinks it, under the lock, has set its `end` and its item, and tells it after unlocking: ended() is the last touch.
 
+#include <magpie/runtime/detail/backoff.hpp>
 #include <magpie/runtime/detail/blocking.hpp>
 #include <magpie/runtime/detail/intrusive_list.hpp>
 #include <magpie/runtime/detail/intrusive_queue.hpp>
@@ -75,6 +76,25 @@ public:
 protected:
     explicit queue_place(queue_node* to_put) noexcept : item(to_put) {}
     ~queue_place() = default;
+};
+
+// For tasks on several workers that come again and again: who finds it taken leaves the others alone for a microsecond
+// at once (backoff.hpp), in which they bring dozens of items through.
+class queue_lock : public spin_lock {
+public:
+    void lock() noexcept {
+        if (!try_lock()) {
+            wait_and_lock();
+        }
+    }
+
+private:
+    [[gnu::noinline]] void wait_and_lock() noexcept {
+        backoff waiting(backoff::longest);
+        do {
+            waiting.wait();
+        } while (!try_lock());
+    }
 };
 
 class queue_core {
@@ -137,7 +157,7 @@ private:
     bool leave(queue_place& place, places& in) noexcept;
     std::size_t count(places const& of) const noexcept;
 
-    mutable spin_lock lock_;
+    mutable queue_lock lock_;
     bool closed_ = false;
     bool discarding_ = false;
     std::size_t const capacity_;

@@ -8,6 +8,8 @@
 //   waiting    the list is not empty. While it is set the word changes only under the lock: no fast path overtakes.
 //
 //   take    not waiting and available >= k  ->  available - k         one compare-exchange
+//           (a task that has used up its turn goes to the back of its worker's queue before, and not with the permits:
+//           everybody else would have to queue up behind it)
 //           else: under the lock, linked at the back, waiting set
 //   give    not waiting                     ->  available + k         one compare-exchange
 //           else: under the lock, available + k, then waiters are taken off the front as long as what the first one
@@ -50,24 +52,22 @@ public:
 
     bool try_take(std::size_t k) noexcept {
         word seen = word_.load();
-        while ((seen & (waiting_bit | locked_word::lock_bit)) == 0 && available_in(seen) >= signed_of(k)) [[likely]] {
-            if (word_.try_change(seen, with_less(seen, k))) [[likely]] {
-                return true;
-            }
+        if (!can_take(seen, k)) {
+            return false;
         }
-        return false;
+        return word_.try_change(seen, with_less(seen, k)) || try_take_contended(k);
     }
+    // A hint: try_take() would give true.
+    bool could_take(std::size_t k) const noexcept { return can_take(word_.load(), k); }
     // As release(): throws std::logic_error if there would be too many.
     void add(std::size_t k);
     // As release(), of permits that were taken.
     void give_back(std::size_t k) noexcept {
         word seen = word_.load();
-        while ((seen & (waiting_bit | locked_word::lock_bit)) == 0) [[likely]] {
-            if (word_.try_change(seen, with_more(seen, k))) [[likely]] {
-                return;
-            }
+        if ((seen & (waiting_bit | locked_word::lock_bit)) != 0 || !word_.try_change(seen, with_more(seen, k)))
+            [[unlikely]] {
+            give_back_contended(k);
         }
-        give_to_waiters(k);
     }
     void resize(std::ptrdiff_t n);
 
@@ -121,8 +121,13 @@ private:
     static word first_word(std::ptrdiff_t n);
     [[noreturn]] static void throw_bad_count();
 
+    static bool can_take(word w, std::size_t k) noexcept {
+        return (w & (waiting_bit | locked_word::lock_bit)) == 0 && available_in(w) >= signed_of(k);
+    }
     bool fits(word w, std::size_t k) const noexcept;
-    void give_to_waiters(std::size_t k) noexcept;
+    // Another thread was faster, or holds the lock. They leave it the word for a while (backoff.hpp).
+    bool try_take_contended(std::size_t k) noexcept;
+    void give_back_contended(std::size_t k) noexcept;
     // Under the lock: takes waiters off the list as long as the permits last, then unlocks and tells them.
     void grant_and_unlock(word w) noexcept;
 
@@ -138,8 +143,11 @@ public:
     semaphore_awaiter(semaphore_core& from, std::size_t count) noexcept : permit_waiter(count), core_(&from) {}
 
     bool await_ready() noexcept {
-        taken_ = core_->try_take(wanted());
-        return taken_ && !budget_exhausted();
+        if (!core_->could_take(wanted())) {
+            return false;
+        }
+        gives_way_ = budget_exhausted();
+        return !gives_way_ && core_->try_take(wanted());
     }
     template <runnable_promise Promise>
     bool await_suspend(std::coroutine_handle<Promise> coroutine) noexcept {
@@ -154,14 +162,19 @@ protected:
     semaphore_core& core() const noexcept { return *core_; }
 
 private:
-    // True: the task is suspended (with its permits, if it got them at once but has used up its turn). False: it has
-    // them, or a request is pending.
+    // Runs in the awaiter's place when its turn comes again.
+    class later;
+
+    // True: the task is suspended. False: it has its permits, or a request is pending.
     bool wait() noexcept;
+    // The same, without giving way first.
+    bool take_or_suspend() noexcept;
+    bool give_way() noexcept;
     bool try_cancel() noexcept final { return core_->withdraw(*this); }
     void granted() noexcept final { wake(); }
 
     semaphore_core* core_;
-    bool taken_ = false;
+    bool gives_way_ = false;  // there were permits, but its turn was over
 };
 
 } // namespace magpie::detail

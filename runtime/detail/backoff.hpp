@@ -10,6 +10,12 @@ namespace magpie::detail {
 // A holder that is still not gone was preempted, and on a machine with few cores it may need this one.
 class backoff {
 public:
+    static constexpr unsigned longest = 5;  // 2^5 pauses
+
+    // backoff(longest) waits long from the first time: for a word that another thread changes again and again, where
+    // each look takes the cache line away from it.
+    explicit backoff(unsigned first_round = 0) noexcept : round_(first_round) {}
+
     void wait() noexcept {
         for (unsigned i = 0; i < 1U << round_; ++i) {
             cpu_relax();
@@ -22,9 +28,8 @@ public:
     }
 
 private:
-    static constexpr unsigned longest = 5;  // 32 pauses
     static constexpr unsigned before_yield = 4;
-    unsigned round_ = 0;
+    unsigned round_;
     unsigned long_waits_ = 0;
 };
 

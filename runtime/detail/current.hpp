@@ -16,6 +16,10 @@ worker* current_home() noexcept;
 // The task that is running on this thread, or null.
 task_context* current_context() noexcept;
 
+// True if another worker of this runtime runs this task now: a hint, for who waits for it. The pointer is only
+// compared. On a worker only.
+bool runs_elsewhere(void const* task) noexcept;
+
 // Queues an item, on the current worker if it may run there, else where it may. Any thread. Never runs anything.
 void schedule(work_item& item) noexcept;
 // As schedule(), to the back of the current worker's queue, without waking anybody for it. On a worker only.

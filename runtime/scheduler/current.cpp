@@ -9,6 +9,7 @@
 #include <magpie/runtime/scheduler/thread_state.hpp>
 #include <magpie/runtime/scheduler/worker.hpp>
 
+#include <algorithm>
 #include <new>
 #include <utility>
 
@@ -23,6 +24,8 @@
 namespace magpie::detail {
 
 namespace {
+
+constexpr unsigned most_asked = 9;  // workers, in runs_elsewhere(): each is a look into another's cache lines
 
 constinit thread_local thread_state here;
 
@@ -49,6 +52,17 @@ void flush_frames_at_thread_exit() noexcept {
 
 [[gnu::noinline]] worker* current_worker() noexcept {
     return here.current;
+}
+
+bool runs_elsewhere(void const* task) noexcept {
+    scheduler& shared = here.current->shared();
+    unsigned const count = std::min(shared.size(), most_asked);
+    for (unsigned i = 1; i < count && task != nullptr; ++i) {
+        if (shared.at((here.current->index() + i) % shared.size()).current() == task) {
+            return true;
+        }
+    }
+    return false;
 }
 
 [[gnu::noinline]] worker* current_home() noexcept {

@@ -81,6 +81,72 @@ private:
     int heads_;
 };
 
+TEST_CASE("LOOP-14: a task that acquires again and again gives way, and not while it holds the permit") {
+    auto const body = []() -> task<> {
+        semaphore s(1);
+        int passed = 0;
+        bool held = false;
+        int looks = 0;
+        auto const passes = [&]() -> task<> {
+            for (int i = 0; i < 10'000; ++i) {
+                auto const p = co_await s.acquire();
+                ++passed;
+            }
+        };
+        auto const looks_on = [&]() -> task<> {
+            while (passed < 10'000) {
+                held = held || s.available() == 0;
+                looks += passed != 0 ? 1 : 0;
+                co_await this_task::yield();
+            }
+        };
+        co_await gather(passes(), looks_on());
+        CHECK_FALSE(held);
+        CHECK(looks > 10);
+        CHECK(s.available() == 1);
+    };
+    run(body(), threads(1));
+}
+
+TEST_CASE("LOOP-14: a task that gave way queues up if the permit has gone meanwhile, and can be cancelled there") {
+    auto const body = []() -> task<> {
+        semaphore s(1);
+        int passed = 0;
+        bool cancelled = false;
+        auto const passes = [&]() -> task<> {
+            try {
+                for (;;) {
+                    auto const p = co_await s.acquire();
+                    ++passed;
+                }
+            } catch (task_cancelled const&) {
+                cancelled = true;
+                throw;
+            }
+        };
+        auto passing = spawn(passes());
+        auto taken = s.try_acquire();
+        while (passed == 0 || !taken) {  // it runs between two of these
+            taken.release();
+            co_await this_task::yield();
+            taken = s.try_acquire();
+        }
+        while (s.waiting() == 0) {
+            co_await this_task::yield();
+        }
+        int const before = passed;
+        passing.cancel();
+        co_await this_task::yield();
+        co_await this_task::yield();
+        CHECK(cancelled);
+        CHECK(passed == before);
+        CHECK(s.waiting() == 0);
+        taken.release();
+        CHECK(s.available() == 1);
+    };
+    run(body(), threads(1));
+}
+
 TEST_CASE("SEM-02, SEM-04, BEY-27: permits are conserved under acquire, cancel, release and resize at once") {
     runtime rt(threads(4));
     auto const body = []() -> task<> {
