@@ -51,7 +51,8 @@ def tokio_version():
 def go(log, source, program):
     needs(shutil.which("go"), "golang-go")
     build_with(log, ["go", "build", "-o", program, "."], cwd=source,
-               env={**os.environ, "GOPROXY": "off", "GOTOOLCHAIN": "local", "GOCACHE": str(program.parent / "go_cache")})
+               env={**os.environ, "GOPROXY": "off", "GOTOOLCHAIN": "local",
+                    "GOCACHE": str(program.parent / "go_cache")})
 
 
 def go_version():

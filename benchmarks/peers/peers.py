@@ -5,8 +5,8 @@ A group is a folder here with a module group.py:
 
     SUMMARY
     add_options(parser)
-    measure(options, build, save)   builds, runs, gives the document with all results; `build` is the build folder of the
-                                    preset `release`; save(document) keeps what there is so far
+    measure(options, build, save)   builds, runs, gives the document with all results; `build` is the build folder
+                                    of the preset `release`; save(document) keeps what there is so far
     report(document)                the lines of summary.md
     draw(document, folder)          pictures, by matplotlib
 """

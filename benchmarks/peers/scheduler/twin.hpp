@@ -3,8 +3,8 @@
 // What the twins in C++ have in common, and what tells those in other languages how to behave:
 //
 //   twin --list              prints the rows that it has, one a line
-//   twin ROW --workers N     rehearses the row once and runs it until that took 300 ms, nine times at most; prints a
-//                            line of JSON: row, workers, ops (tasks, items, … of one run), ms (of the median run), cpu_ms
+//   twin ROW --workers N     rehearses the row once and runs it until that took 300 ms, nine times at most; prints
+//                            a line of JSON: row, workers, ops (tasks, items, … of one run), ms (of the median run), cpu_ms
 //                            (of the whole process, in the mean), peak_mb (of its whole life; VmHWM, for ru_maxrss
 //                            begins with the parent's), and p50_us, p99_us, max_us in rows of latencies
 //

@@ -1,5 +1,5 @@
-// Asio: C++20 coroutines over one io_context that all workers run. It has no fork and join, and no mutex or semaphore for
-// coroutines, so those rows are missing.
+// Asio: C++20 coroutines over one io_context that all workers run. It has no fork and join, and no mutex or semaphore
+// for coroutines, so those rows are missing.
 
 #include "../work.hpp"
 

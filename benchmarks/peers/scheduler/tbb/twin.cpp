@@ -1,5 +1,5 @@
-// oneTBB: tasks that are functions and wait on the stack of a worker. No mutex, channel or socket waits without blocking
-// its worker there, so those rows are missing.
+// oneTBB: tasks that are functions and wait on the stack of a worker. There is no mutex, channel or socket for which a
+// task waits without its worker, so those rows are missing.
 
 #include "../work.hpp"
 

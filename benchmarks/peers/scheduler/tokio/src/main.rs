@@ -1,4 +1,5 @@
-// tokio's multi-thread runtime. ../../twin.hpp says how a twin is called and what it prints, ../../work.hpp what a row is.
+// tokio's multi-thread runtime. ../../twin.hpp says how a twin is called and what it prints, ../../work.hpp what a row
+// is.
 
 mod measurement;
 mod rows;
