@@ -16,11 +16,12 @@ PEERS = pathlib.Path(__file__).resolve().parents[2] / "benchmarks" / "peers"
 sys.path.insert(0, str(PEERS))
 
 # pylint: disable=wrong-import-position
+import building
 import machine
 import peers
 import repeating
 import scheduler.group
-from scheduler import rows, twins
+from scheduler import rows, runs, twins
 from tails.scenarios import SCENARIOS
 
 MACHINE = {"processor": "a processor", "cpus": 2, "kernel": "6", "compiler": "c", "commit": "abc", "date": "today"}
@@ -151,6 +152,41 @@ def tails_run(server, scenario, kept=True):
     return {"server": server, "scenario": scenario, "repetition": 0, "light": times, "heavy": times,
             "client_late": times, "per_second": 5000.0, "server_us_per_answer": 20.0, "client_cores": 0.1,
             "foreign_cores": 0.02, "unanswered": 0, "kept": kept, "attempts": 1}
+
+
+class Program:
+    def __init__(self, name, package=None):
+        self.name, self.package = name, package
+
+    def build(self):
+        building.needs(self.package is None, self.package)
+
+
+class Building(unittest.TestCase):
+    def test_who_cannot_be_built_is_skipped_with_a_sentence(self):
+        here, gone = Program("here"), Program("gone", "libgone-dev")
+        with contextlib.redirect_stdout(io.StringIO()):
+            self.assertEqual(building.prepare([gone, here]),
+                             ([here], ["gone: the Debian package libgone-dev is not installed"]))
+
+    def test_a_row_that_fails_is_named_and_not_tried_again(self):
+        class Failing:
+            name = "go"
+            tried = 0
+
+            def rows(self):
+                return ["flat1m"]
+
+            def command(self, row, workers):
+                self.tried += 1
+                return ["/bin/false"]
+
+        twin, skipped, saved = Failing(), [], []
+        options = argparse.Namespace(foreign=9, repeats=0, repetitions=3, workers=["2"], seconds=5, chosen=rows.ROWS)
+        with contextlib.redirect_stderr(io.StringIO()):
+            runs.Runner([twin], options, skipped, saved.append).run()
+        self.assertEqual(skipped, ["flat1m, go with 2: a run failed, or took more than 5 s"])
+        self.assertEqual((twin.tried, saved), (1, [[], [], []]))
 
 
 class Everything(unittest.TestCase):

@@ -35,7 +35,7 @@ def measure(options, build, save):
         document["runs"] = so_far
         save(document)
 
-    runner = runs.Runner(ready, options, keep)
+    runner = runs.Runner(ready, options, skipped, keep)
     print(f"== {runner.total} runs of {len(ready)} runtimes, and more if some are disturbed", flush=True)
     runner.run()
     return document

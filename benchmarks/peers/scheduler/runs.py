@@ -44,8 +44,10 @@ def measure(twin, row, workers, seconds):
 
 
 class Runner:
-    def __init__(self, twins, options, save):
-        self.options, self.save = options, save  # save is called with the runs so far
+    def __init__(self, twins, options, skipped, save):
+        self.options = options
+        self.skipped = skipped  # a sentence for each figure that is missing is added
+        self.save = save  # called with the runs so far
         has = {twin.name: twin.rows() for twin in twins}
         self.plan = [(row, workers, [twin for twin in twins if row in has[twin.name]])
                      for row, workers in self.cells()]
@@ -71,13 +73,14 @@ class Runner:
         if (twin.name, row, workers) in self.given_up:
             return
         with_workers = f" with {workers}" if workers else ""
-        best = self.repeats.best_of(lambda: measure(twin, row, workers, self.options.seconds),
-                                    f"{row}, {twin.name}{with_workers}")
+        what = f"{row}, {twin.name}{with_workers}"
+        best = self.repeats.best_of(lambda: measure(twin, row, workers, self.options.seconds), what)
         if best is None:
             self.given_up.add((twin.name, row, workers))
+            self.skipped.append(f"{what}: a run failed, or took more than {self.options.seconds:g} s")
             return
         best.update(twin=twin.name, repetition=repetition)
         self.runs.append(best)
         figure = f"p50 {best['p50_us']:.1f} us" if "p50_us" in best else f"{best['ms']:.1f} ms"
-        print(f"   {len(self.runs)}/{self.total} {row}, {twin.name}{with_workers}: {figure}, CPU "
-              f"{best['cpu_ms']:.1f} ms, foreign {best['foreign_cores']:.2f}", flush=True)
+        print(f"   {len(self.runs)}/{self.total} {what}: {figure}, CPU {best['cpu_ms']:.1f} ms, "
+              f"foreign {best['foreign_cores']:.2f}", flush=True)
