@@ -1,8 +1,9 @@
-"""What was measured on: for the results of every group."""
+"""What was measured on, and who used its CPUs: for the results of every group."""
 
 import os
 import pathlib
 import platform
+import resource
 import subprocess
 import time
 
@@ -33,3 +34,29 @@ def describe():
         "commit": first_line("git", "describe", "--always", "--dirty") or "no commit",
         "date": time.strftime("%Y-%m-%d %H:%M"),
     }
+
+
+def idle_seconds():
+    with open("/proc/stat", encoding="ascii") as file:
+        fields = file.readline().split()
+    return (int(fields[4]) + int(fields[5])) / os.sysconf("SC_CLK_TCK")
+
+
+def own_seconds():
+    """CPU time of this process, and of its children that have ended."""
+    return sum(used.ru_utime + used.ru_stime
+               for used in (resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)))
+
+
+class Foreign:
+    """How many cores others have used since it was made: what was not idle, minus what was ours."""
+
+    TICKS = 0.02  # seconds: idleness is counted in hundredths, on each of the CPUs
+
+    def __init__(self):
+        self.begun, self.idle, self.own = time.monotonic(), idle_seconds(), own_seconds()
+
+    def cores(self):
+        passed = time.monotonic() - self.begun
+        used = passed * os.cpu_count() - (idle_seconds() - self.idle) - (own_seconds() - self.own)
+        return max(0.0, used - self.TICKS) / passed

@@ -2,10 +2,10 @@
 
 import json
 import subprocess
-import sys
+
+import repeating
 
 PAUSE = 120  # seconds after which a run that does not end counts as failed
-DROPPED_ABOVE = 2  # times the limit of foreign CPU: a run that is worse is not in the tables
 
 
 def measure(server, scenario, options, client):
@@ -29,38 +29,23 @@ class Runner:
     def __init__(self, servers, scenarios, options, client, save):
         self.servers, self.scenarios, self.options, self.client = servers, scenarios, options, client
         self.total = len(servers) * len(scenarios) * options.repetitions
-        self.repeats_left = self.total // 5  # in all, so that a busy machine does not make it endless
+        self.repeats = repeating.Repeats(options, self.total)
         self.runs = []
         self.save = save  # called with the runs so far
 
     def run(self):
         for repetition in range(self.options.repetitions):
             for scenario in self.scenarios:
-                shift = repetition % len(self.servers)
-                for server in self.servers[shift:] + self.servers[:shift]:
+                for server in repeating.rotated(self.servers, repetition):
                     self.keep(server, scenario, repetition)
             self.save(self.runs)
 
     def keep(self, server, scenario, repetition):
-        best = None
-        for attempt in range(1 + self.options.repeats):
-            if attempt > 0:
-                if self.repeats_left == 0:
-                    break
-                self.repeats_left -= 1
-            try:
-                result = measure(server, scenario, self.options, self.client)
-            except RuntimeError as error:
-                print(f"   {scenario.name}, {server.name}: {error}", file=sys.stderr)
-                continue
-            if best is None or result["foreign_cores"] < best["foreign_cores"]:
-                best = result
-            if best["foreign_cores"] <= self.options.foreign:
-                break
+        best = self.repeats.best_of(lambda: measure(server, scenario, self.options, self.client),
+                                    f"{scenario.name}, {server.name}")
         if best is None:
             return
-        best.update(server=server.name, scenario=scenario.name, repetition=repetition, attempts=attempt + 1,
-                    kept=best["foreign_cores"] <= self.options.foreign * DROPPED_ABOVE)
+        best.update(server=server.name, scenario=scenario.name, repetition=repetition)
         self.runs.append(best)
         light = best["light"]
         print(f"   {len(self.runs)}/{self.total} {scenario.name}, {server.name}: p50 {light['p50']:.0f} us, p99 "

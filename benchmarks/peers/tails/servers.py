@@ -4,31 +4,14 @@ import contextlib
 import os
 import pathlib
 import re
-import shutil
 import subprocess
 
+import building
 import machine
 
 HERE = pathlib.Path(__file__).resolve().parent
-REGISTRY = pathlib.Path("/usr/share/cargo/registry")  # where Debian puts the sources of Rust's libraries
 THREADS = 2
 PATIENCE = 20  # seconds
-
-
-class Missing(Exception):
-    """Why a server is not measured; one sentence."""
-
-
-def needs(present, package):
-    if not present:
-        raise Missing(f"the Debian package {package} is not installed")
-
-
-def build_with(log, command, **options):
-    with open(log, "w", encoding="utf-8") as output:
-        done = subprocess.run(command, stdout=output, stderr=subprocess.STDOUT, check=False, **options)
-    if done.returncode != 0:
-        raise Missing(f"it does not build, see {log}")
 
 
 class Server:
@@ -41,7 +24,7 @@ class Server:
         self.log = self.folder / f"{self.name.replace(' ', '_')}.log"
 
     def build(self):
-        """Throws Missing."""
+        """Throws building.Missing."""
 
     def command(self):
         raise NotImplementedError
@@ -53,7 +36,7 @@ class Server:
         return ""
 
     def cmake(self, target):
-        build_with(self.log, ["cmake", "--build", self.build_folder, "--target", target])
+        building.cmake(self.log, self.build_folder, target)
 
     @contextlib.contextmanager
     def running(self):
@@ -96,45 +79,33 @@ class Tokio(Server):
     name = "tokio"
 
     def build(self):
-        needs(os.access("/usr/bin/cargo", os.X_OK), "cargo")
-        needs(os.access("/usr/bin/rustc", os.X_OK), "rustc")
-        needs(any(REGISTRY.glob("tokio-1.*")), "librust-tokio-dev")
-        source = self.folder / "tokio"
-        shutil.copytree(HERE / "tokio", source, dirs_exist_ok=True)
-        build_with(self.log, [
-            "/usr/bin/cargo", "build", "--offline", "--release", "--config", 'source.crates-io.replace-with="debian"',
-            "--config", f'source.debian.directory="{REGISTRY}"'
-        ], cwd=source, env={**os.environ, "RUSTC": "/usr/bin/rustc", "CARGO_HOME": str(source / "cargo"),
-                            "CARGO_TARGET_DIR": str(source / "target")})
+        building.cargo(self.log, HERE / "tokio", self.folder / "tokio")
 
     def command(self):
         return [self.folder / "tokio/target/release/server", str(THREADS)]
 
     def version(self):
-        return f"{next(REGISTRY.glob('tokio-1.*')).name}, {machine.first_line('/usr/bin/rustc', '--version')}"
+        return building.tokio_version()
 
 
 class Go(Server):
     name = "go"
 
     def build(self):
-        needs(shutil.which("go"), "golang-go")
-        build_with(self.log, ["go", "build", "-o", self.folder / "tails_go", "."], cwd=HERE / "go",
-                   env={**os.environ, "GOPROXY": "off", "GOTOOLCHAIN": "local",
-                        "GOCACHE": str(self.folder / "go_cache")})
+        building.go(self.log, HERE / "go", self.folder / "tails_go")
 
     def command(self):
         return [self.folder / "tails_go", str(THREADS)]
 
     def version(self):
-        return machine.first_line("go", "version").removeprefix("go version ")
+        return building.go_version()
 
 
 class Asio(Server):
     name = "asio"
 
     def build(self):
-        needs(os.path.exists("/usr/include/asio.hpp"), "libasio-dev")
+        building.needs(os.path.exists("/usr/include/asio.hpp"), "libasio-dev")
         self.cmake("magpie_peer_tails_asio")
 
     def command(self):

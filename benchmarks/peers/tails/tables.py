@@ -2,6 +2,9 @@
 
 import statistics
 
+import layout
+import repeating
+from layout import spread
 from tails.servers import KINDS
 
 
@@ -21,15 +24,8 @@ def rate_text(value):
     return f"{value / 1000:.1f} k/s"
 
 
-def spread(values, text):
-    middle = text(statistics.median(values))
-    return middle if len(values) == 1 else f"{middle} [{text(min(values))} – {text(max(values))}]"
-
-
 def selected(runs, scenario, server):
-    """Those that were not disturbed; all if there is no such."""
-    mine = [run for run in runs if run["scenario"] == scenario and run["server"] == server]
-    return [run for run in mine if run["kept"]] or mine
+    return repeating.undisturbed([run for run in runs if run["scenario"] == scenario and run["server"] == server])
 
 
 def row(runs, has_heavy):
@@ -44,7 +40,7 @@ def row(runs, has_heavy):
     cells.append(time_text(statistics.median(of("client_late", "p99"))) if runs[0]["client_late"]["count"] else "")
     cells.append(f"{statistics.median(run['client_cores'] for run in runs):.2f}")
     cells.append(f"{max(run['foreign_cores'] for run in runs):.2f}")
-    cells.append(str(len(runs)) + ("" if all(run["kept"] for run in runs) else " disturbed"))
+    cells.append(layout.count(runs))
     return cells
 
 
@@ -56,10 +52,9 @@ def table(runs, scenario):
         "answers", "server's CPU each", "client late, p99", "client's cores", "foreign cores", "n"]
     yield f"## {scenario.name}: {scenario.title}"
     yield ""
-    yield "| " + " | ".join(head) + " |"
-    yield "|---|" + "---:|" * (len(head) - 1)
+    yield from layout.head(head)
     for name in names:
-        yield "| " + " | ".join([name, *row(selected(runs, scenario.name, name), has_heavy)]) + " |"
+        yield layout.line([name, *row(selected(runs, scenario.name, name), has_heavy)])
     lost = [f"{run['server']} {run['unanswered']}" for run in runs
             if run["scenario"] == scenario.name and run["unanswered"]]
     if lost:
@@ -90,20 +85,11 @@ def price_of_rescue(runs, scenario):
 
 
 def report(document, scenarios):
-    context = document["machine"]
-    yield "# Tails, against peers"
-    yield ""
-    yield (f"{context['processor']}, {context['cpus']} CPUs; Linux {context['kernel']}; {context['compiler']}; magpie "
-           f"{context['commit']}; {context['date']}")
-    yield ""
+    yield from layout.context(document, "Tails, against peers")
     yield (f"Medians [least – greatest] of n runs of {document['seconds']:g} s; latencies are those of the light "
            "requests, from the moment each was meant to be sent. Two threads a server, the client beside it on the same machine.")
     yield ""
-    yield "Versions: " + "; ".join(f"{name} {version}" for name, version in document["versions"].items()) + "."
-    yield ""
-    for sentence in document["skipped"]:
-        yield f"Skipped: {sentence}."
-        yield ""
+    yield from layout.versions_and_gaps(document)
     for scenario in scenarios:
         if any(run["scenario"] == scenario.name for run in document["runs"]):
             yield from table(document["runs"], scenario)
