@@ -339,10 +339,24 @@ struct as_completed_access {
 // Cancelling who awaits cancels the body, where it waits, and then the tasks. A request that comes while they unwind is
 // passed on to them and stays pending.
 template <class R, class Fn>
-    requires(detail::gatherable_source<R> && detail::completed_body<completed_tasks<R>, std::decay_t<Fn>>)
+    requires(!std::same_as<std::remove_cvref_t<Fn>, completed_handles_options>)
 auto as_completed(R&& range, Fn&& fn, as_completed_options options = {}) {
-    detail::check_closure<Fn>();
-    return detail::as_completed_access::make(options, std::forward<R>(range), std::forward<Fn>(fn));
+    static_assert(detail::gatherable_source<R>,
+                  "as_completed(range, body) needs a range (or an async_generator) of tasks or other awaitables");
+    if constexpr (detail::gatherable_source<R>) {
+        constexpr bool fits = detail::completed_body<completed_tasks<R>, std::decay_t<Fn>>;
+        static_assert(fits,
+                      "as_completed(range, body) needs a body that can be called with the stream, as in "
+                      "[](auto& s) -> task<>, and returns something awaitable");
+        if constexpr (fits) {
+            detail::check_closure<Fn>();
+            return detail::as_completed_access::make(options, std::forward<R>(range), std::forward<Fn>(fn));
+        } else {
+            return detail::refused();
+        }
+    } else {
+        return detail::refused();
+    }
 }
 template <class R, class Fn, class... Args>
     requires(detail::gatherable_source<R> &&

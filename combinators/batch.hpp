@@ -80,6 +80,19 @@ using batch_inputs_of = typename inputs_of<R, std::decay_t<Fn>>::type;
 template <class R, class Fn>
 concept batchable = input_source<R> && batch_inputs_of<R, Fn>::input::accepted;
 
+// Refuses, in words, what batch() and its like cannot run.
+template <class R, class Fn>
+consteval bool checked_batch() {
+    static_assert(input_source<R>, "a batch needs a range of inputs (or an async_generator), and then the function");
+    if constexpr (input_source<R>) {
+        constexpr bool fits = batch_inputs_of<R, Fn>::input::accepted;
+        static_assert(fits,
+                      "a batch needs a function that can be called with an element of the range and returns something "
+                      "awaitable, such as a task; look at its parameter and at what it returns");
+    }
+    return batchable<R, Fn>;
+}
+
 template <class Options>
 batch_settings settings_of(Options const& options) noexcept {
     batch_settings settings;
@@ -153,25 +166,34 @@ auto make_batch(R&& range, Fn&& fn, Options const& options) {
 } // namespace detail
 
 template <class R, class Fn>
-    requires detail::batchable<R, Fn>
 auto batch(R&& range, Fn&& fn, batch_options options = {}) {
-    detail::check_closure<Fn>();
-    return detail::make_batch<detail::batch_mode::values>(std::forward<R>(range), std::forward<Fn>(fn), options);
+    if constexpr (detail::checked_batch<R, Fn>()) {
+        detail::check_closure<Fn>();
+        return detail::make_batch<detail::batch_mode::values>(std::forward<R>(range), std::forward<Fn>(fn), options);
+    } else {
+        return detail::refused();
+    }
 }
 
 template <class R, class Fn>
-    requires detail::batchable<R, Fn>
 auto batch(settled_t, R&& range, Fn&& fn, batch_options options = {}) {
-    detail::check_closure<Fn>();
-    return detail::make_batch<detail::batch_mode::outcomes>(std::forward<R>(range), std::forward<Fn>(fn), options);
+    if constexpr (detail::checked_batch<R, Fn>()) {
+        detail::check_closure<Fn>();
+        return detail::make_batch<detail::batch_mode::outcomes>(std::forward<R>(range), std::forward<Fn>(fn), options);
+    } else {
+        return detail::refused();
+    }
 }
 
 // As batch(), but values are dropped when their items end: memory does not grow with the number of inputs.
 template <class R, class Fn>
-    requires detail::batchable<R, Fn>
 auto batch_each(R&& range, Fn&& fn, batch_each_options options = {}) {
-    detail::check_closure<Fn>();
-    return detail::make_batch<detail::batch_mode::nothing>(std::forward<R>(range), std::forward<Fn>(fn), options);
+    if constexpr (detail::checked_batch<R, Fn>()) {
+        detail::check_closure<Fn>();
+        return detail::make_batch<detail::batch_mode::nothing>(std::forward<R>(range), std::forward<Fn>(fn), options);
+    } else {
+        return detail::refused();
+    }
 }
 
 } // namespace magpie

@@ -149,6 +149,17 @@ concept batch_consumer =
     std::invocable<Consumer, batch_results<typename batch_inputs_of<R, Fn>::input::result>&, Args...> &&
     awaitable<std::invoke_result_t<Consumer, batch_results<typename batch_inputs_of<R, Fn>::input::result>&, Args...>>;
 
+// Refuses, in words, what batch_stream() cannot run.
+template <class R, class Fn, class Consumer, class... Args>
+consteval bool checked_stream() {
+    if constexpr (checked_batch<R, Fn>()) {
+        static_assert(batch_consumer<R, Fn, Consumer, Args...>,
+                      "batch_stream needs a consumer that can be called with (batch_results<T>&, args...), T being what "
+                      "the function gives, and returns something awaitable, such as a task");
+    }
+    return batch_consumer<R, Fn, Consumer, Args...>;
+}
+
 }  // namespace detail
 
 // What batch_stream() returns. Lazy, move-only.
@@ -227,24 +238,30 @@ auto make_batch_stream(batch_stream_options const& options, R&& range, Fn&& fn, 
 //
 // Cancelling who awaits cancels the consumer, where it waits, or if that is next(), the items.
 template <class R, class Fn, class Consumer>
-    requires detail::batch_consumer<R, Fn, std::decay_t<Consumer>>
+    requires(!std::same_as<std::remove_cvref_t<R>, batch_stream_options>)
 auto batch_stream(R&& range, Fn&& fn, Consumer&& consumer, batch_stream_options options = {}) {
-    detail::check_closure<Fn>();
-    detail::check_closure<Fn>();
-    detail::check_closure<Consumer>();
-    return detail::make_batch_stream(
-        options, std::forward<R>(range), std::forward<Fn>(fn),
-        detail::stream_consumer<std::decay_t<Consumer>>(std::in_place, std::forward<Consumer>(consumer)));
+    if constexpr (detail::checked_stream<R, Fn, std::decay_t<Consumer>>()) {
+        detail::check_closure<Fn>();
+        detail::check_closure<Consumer>();
+        return detail::make_batch_stream(
+            options, std::forward<R>(range), std::forward<Fn>(fn),
+            detail::stream_consumer<std::decay_t<Consumer>>(std::in_place, std::forward<Consumer>(consumer)));
+    } else {
+        return detail::refused();
+    }
 }
 template <class R, class Fn, class Consumer, class... Args>
-    requires detail::batch_consumer<R, Fn, std::decay_t<Consumer>, std::decay_t<Args>...>
 auto batch_stream(batch_stream_options options, R&& range, Fn&& fn, Consumer&& consumer, Args&&... args) {
-    detail::check_closure<Fn>();
-    detail::check_closure<Fn>();
-    detail::check_closure<Consumer>();
-    return detail::make_batch_stream(options, std::forward<R>(range), std::forward<Fn>(fn),
-                                     detail::stream_consumer<std::decay_t<Consumer>, std::decay_t<Args>...>(
-                                         std::in_place, std::forward<Consumer>(consumer), std::forward<Args>(args)...));
+    if constexpr (detail::checked_stream<R, Fn, std::decay_t<Consumer>, std::decay_t<Args>...>()) {
+        detail::check_closure<Fn>();
+        detail::check_closure<Consumer>();
+        using held = detail::stream_consumer<std::decay_t<Consumer>, std::decay_t<Args>...>;
+        return detail::make_batch_stream(
+            options, std::forward<R>(range), std::forward<Fn>(fn),
+            held(std::in_place, std::forward<Consumer>(consumer), std::forward<Args>(args)...));
+    } else {
+        return detail::refused();
+    }
 }
 
 }  // namespace magpie

@@ -126,12 +126,17 @@ private:
 // What it returns is move-only and lazy; dropping it un-awaited destroys the tasks un-started. Throws
 // std::invalid_argument for a negative stagger.
 template <class R>
-    requires detail::gatherable_range<R>
 auto first_success(R&& range, first_success_options options = {}) {
-    if (options.stagger < duration::zero()) {
-        throw std::invalid_argument("first_success() needs a stagger of zero or more");
+    static_assert(detail::gatherable_range<R>,
+                  "first_success() needs a range of tasks, of handles or of other awaitables: put them into a vector");
+    if constexpr (detail::gatherable_range<R>) {
+        if (options.stagger < duration::zero()) {
+            throw std::invalid_argument("first_success() needs a stagger of zero or more");
+        }
+        return detail::first_success_awaitable<R>(std::forward<R>(range), options.stagger);
+    } else {
+        return detail::refused();
     }
-    return detail::first_success_awaitable<R>(std::forward<R>(range), options.stagger);
 }
 
 }  // namespace magpie

@@ -76,6 +76,24 @@ auto gather(error_policy policy, As&&... awaitables) {
                                            detail::as_child<false>(std::forward<As>(awaitables))...);
 }
 
+namespace detail {
+template <class A>
+concept gather_word = std::is_same_v<std::remove_cvref_t<A>, settled_t> ||
+                      std::is_same_v<std::remove_cvref_t<A>, error_policy> ||
+                      std::is_same_v<std::remove_cvref_t<A>, gather_options>;
+template <class A>
+concept not_gatherable = !gatherable<A> && !gatherable_source<A> && !gather_word<A>;
+}  // namespace detail
+
+template <class... As>
+    requires(detail::not_gatherable<As> || ...)
+auto gather(As&&...) {
+    static_assert((!detail::not_gatherable<As> && ...),
+                  "gather() needs arguments that can be awaited, or a range or generator of them; call the functions "
+                  "that give the tasks");
+    return detail::refused();
+}
+
 template <class R>
     requires detail::gatherable_range<R>
 auto gather(R&& range, gather_options options = {}) {

@@ -101,13 +101,20 @@ private:
 // cancelling ends a pause at once: under timeout() the whole is bounded. fn and args are moved in, and passed as lvalues
 // to each attempt. Throws std::invalid_argument for options out of range.
 template <class Fn, class... Args>
-    requires detail::retryable<std::decay_t<Fn>, std::decay_t<Args>...>
 auto retry(retry_options options, Fn&& fn, Args&&... args) {
     static_assert(std::is_trivially_destructible_v<retry_options>);
-    detail::check(options);
-    detail::check_closure<Fn>();
-    return retry_awaitable<detail::retry_all_failures, std::decay_t<Fn>, std::decay_t<Args>...>(
-        std::in_place, options, detail::retry_all_failures(), std::forward<Fn>(fn), std::forward<Args>(args)...);
+    constexpr bool fits = detail::retryable<std::decay_t<Fn>, std::decay_t<Args>...>;
+    static_assert(fits,
+                  "retry(options, fn, args...) needs an fn that can be called with args, as lvalues, and returns "
+                  "something awaitable, such as a task");
+    if constexpr (fits) {
+        detail::check(options);
+        detail::check_closure<Fn>();
+        return retry_awaitable<detail::retry_all_failures, std::decay_t<Fn>, std::decay_t<Args>...>(
+            std::in_place, options, detail::retry_all_failures(), std::forward<Fn>(fn), std::forward<Args>(args)...);
+    } else {
+        return detail::refused();
+    }
 }
 
 } // namespace magpie

@@ -189,14 +189,25 @@ select_awaitable<Settled, Ts...> make_select(task<Ts>&&... tasks) noexcept {
 // What select returns is move-only and lazy; its state lies in the awaiting frame. Which one is first, of several that
 // end at about the same time on different workers, is decided by the order of their ends.
 template <class... As>
-    requires(sizeof...(As) != 0 && (detail::gatherable<As> && ...))
+    requires(!std::is_same_v<std::remove_cvref_t<As>, settled_t> && ...)
 auto select(As&&... awaitables) {
-    return detail::make_select<false>(detail::as_child<false>(std::forward<As>(awaitables))...);
+    constexpr bool fits = sizeof...(As) != 0 && (detail::gatherable<As> && ...);
+    static_assert(fits, "select(a, b, ...) needs one or more arguments that can be awaited; of a range: first_success()");
+    if constexpr (fits) {
+        return detail::make_select<false>(detail::as_child<false>(std::forward<As>(awaitables))...);
+    } else {
+        return detail::refused();
+    }
 }
 template <class... As>
-    requires(sizeof...(As) != 0 && (detail::gatherable<As> && ...))
 auto select(settled_t, As&&... awaitables) {
-    return detail::make_select<true>(detail::as_child<true>(std::forward<As>(awaitables))...);
+    constexpr bool fits = sizeof...(As) != 0 && (detail::gatherable<As> && ...);
+    static_assert(fits, "select(settled, a, b, ...) needs one or more arguments that can be awaited");
+    if constexpr (fits) {
+        return detail::make_select<true>(detail::as_child<true>(std::forward<As>(awaitables))...);
+    } else {
+        return detail::refused();
+    }
 }
 
 }  // namespace magpie

@@ -58,9 +58,17 @@ template <class A>
 timeout_awaitable<detail::timeout_held_t<A>> timeout(std::optional<duration> limit, A&& awaited) {
     return {limit.value_or(duration::max()), detail::timeout_held_t<A>(std::forward<A>(awaited))};
 }
-// A bare number has no unit.
+template <class Rep, class Period, class A>
+    requires(!detail::can_time_out<A>)
+auto timeout(std::chrono::duration<Rep, Period>, A&&) {
+    static_assert(!detail::is_lvalue_task<A>, "a task is awaited once: timeout(1s, std::move(t))");
+    static_assert(detail::is_lvalue_task<A>,
+                  "timeout(limit, awaitable) needs something that can be awaited; call the function that gives it");
+    return detail::refused();
+}
+// What stands behind it is what compilers show.
 template <std::integral T, class A>
-void timeout(T, A&&) = delete;
+void timeout(T, A&&) = delete;  // a bare number has no unit: timeout(1s, ...)
 
 namespace detail {
 struct timeout_access;
@@ -144,7 +152,15 @@ auto with_timeout(std::optional<duration> limit, Fn&& fn, Args&&... args) {
     return detail::timeout_access::make(limit.value_or(duration::max()), std::forward<Fn>(fn),
                                         std::forward<Args>(args)...);
 }
+template <class Rep, class Period, class Fn, class... Args>
+    requires(!detail::timeout_body<std::decay_t<Fn>, std::decay_t<Args>...>)
+auto with_timeout(std::chrono::duration<Rep, Period>, Fn&&, Args&&...) {
+    static_assert(detail::always_false<Fn>,
+                  "with_timeout(limit, fn, args...) needs an fn that can be called with (timeout_scope&, args...) and "
+                  "returns something awaitable");
+    return detail::refused();
+}
 template <std::integral T, class Fn, class... Args>
-void with_timeout(T, Fn&&, Args&&...) = delete;
+void with_timeout(T, Fn&&, Args&&...) = delete;  // a bare number has no unit: with_timeout(1s, ...)
 
 }  // namespace magpie

@@ -142,9 +142,16 @@ auto wait(R&& handles, wait_options options = {}) {
 // A task cannot be recognised in the result.
 template <class R>
     requires detail::range_of_tasks<R>
-void wait(R&&, wait_options = {}) {
+auto wait(R&&, wait_options = {}) {
     static_assert(detail::always_false<R>,
                   "wait() takes handles: spawn the tasks first, and wait for what spawn() gives");
+    return detail::refused();
+}
+template <class H>
+    requires detail::task_handle<H>
+auto wait(H&&, wait_options = {}) {
+    static_assert(detail::always_false<H>, "wait() takes a range of handles: for a single one wait(std::array{&h})");
+    return detail::refused();
 }
 
 }  // namespace magpie

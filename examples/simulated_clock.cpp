@@ -1,5 +1,5 @@
-// Tests with virtual time: a day passes in no time at all, in the same order in every run, and a program that can
-// never go on says so instead of hanging.
+// Tests with virtual time: a day passes in no time at all, in the same order in every run.
+// A program that can never go on says so instead of hanging.
 
 #include <magpie/magpie.hpp>
 

@@ -55,6 +55,13 @@ inline constexpr bool is_task = false;
 template <class T>
 inline constexpr bool is_task<task<T>> = true;
 
+// What a call gives that a static_assert has refused: nothing more is said about it.
+struct refused {
+    bool await_ready() const noexcept { return true; }
+    void await_suspend(std::coroutine_handle<>) const noexcept {}
+    void await_resume() const noexcept {}
+};
+
 template <class A>
 task<await_result_t<A>> await_in_a_task(A a) {
     co_return co_await std::move(a);
@@ -65,7 +72,11 @@ template <class A>
     requires awaitable<std::remove_cvref_t<A>>
 auto as_task(A&& a) {
     using Plain = std::remove_cvref_t<A>;
-    if constexpr (is_task<Plain>) {
+    static_assert(!is_task<Plain> || std::is_constructible_v<Plain, A>,
+                  "a task is awaited once: give it away with std::move");
+    if constexpr (!std::is_constructible_v<Plain, A> && is_task<Plain>) {
+        return Plain(std::move(const_cast<Plain&>(a)));  // refused above
+    } else if constexpr (is_task<Plain>) {
         return Plain(std::forward<A>(a));
     } else {
         return await_in_a_task<Plain>(std::forward<A>(a));

@@ -106,7 +106,7 @@ private:
             } else if (auto const* const row = find_key(path)) {
                 loader_.set(*row, value_of(*row, *node, path), at(key->source()));
             } else if (!is_section(path)) {
-                unknown_key(*key, path);
+                unknown_key(*key, *node, path);
             } else if (auto const* const section = node->as_table()) {
                 read_section(*section, path + ".");
             } else {
@@ -166,11 +166,12 @@ private:
                                    [&](config_key const& row) { return row.path.starts_with(path + "."); });
     }
 
-    [[noreturn]] void unknown_key(toml::key const& key, std::string const& path) const {
-        throw config_error(at(key.source()), path, "", why_unknown(path));
+    [[noreturn]] void unknown_key(toml::key const& key, toml::node const& node,
+                                  std::string const& path) const {
+        throw config_error(at(key.source()), path, "", why_unknown(path, node.is_table()));
     }
 
-    static std::string why_unknown(std::string const& path) {
+    static std::string why_unknown(std::string const& path, bool table) {
         auto const dot = path.rfind('.');
         auto const section = dot == path.npos ? std::string() : path.substr(0, dot + 1);
         std::vector<std::string> paths;
@@ -189,7 +190,8 @@ private:
         }
         if (section.empty()) {
             paths.insert(paths.end(), {"runtime", "io", "limits"});
-            return fmt::format("is not a known section:{} There are [runtime], [io] and [limits]",
+            return fmt::format("{}:{} There are [runtime], [io] and [limits]",
+                               table ? "is not a known section" : "stands outside of any section",
                                suggestion(path, paths));
         }
         return fmt::format("is not a known key:{} Section [{}] has {}", suggestion(path, paths),

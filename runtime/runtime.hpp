@@ -10,6 +10,7 @@
 
 #include <functional>
 #include <memory>
+#include <source_location>
 #include <type_traits>
 #include <utility>
 #include <vector>
@@ -132,11 +133,11 @@ namespace detail {
 
 struct run_access {
     template <class T>
-    static T run(task<T> body, config settings) {
+    static T run(task<T> body, config settings, std::source_location where) {
         runtime::refuse_on_worker();
         runtime rt(std::move(settings));
         auto const policy = rt.settings().handle_sigint ? runtime::signals::handle : runtime::signals::leave;
-        return rt.block_on_task(std::move(body), {.name = "main"}, policy);
+        return rt.block_on_task(std::move(body), {.name = "main", .where = where}, policy);
     }
 };
 
@@ -145,11 +146,12 @@ struct run_access {
 // Runs a program: makes a runtime, runs the awaitable as its main task, cancels and joins what is left, and gives the
 // value or rethrows. SIGINT cancels the main task and run() throws interrupted if it ends by that; a second SIGINT
 // kills. A handler that the program installed is never replaced, and settings.handle_sigint = false leaves signals
-// alone. On a worker it throws usage_error.
+// alone. On a worker it throws usage_error. `where` is shown wherever the main task is named.
 template <class A>
     requires awaitable<std::remove_cvref_t<A>>
-await_result_t<std::remove_cvref_t<A>> run(A&& a, config settings = config::defaults()) {
-    return detail::run_access::run(detail::as_task(std::forward<A>(a)), std::move(settings));
+await_result_t<std::remove_cvref_t<A>> run(A&& a, config settings = config::defaults(),
+                                              std::source_location where = std::source_location::current()) {
+    return detail::run_access::run(detail::as_task(std::forward<A>(a)), std::move(settings), where);
 }
 
 } // namespace magpie

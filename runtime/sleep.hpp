@@ -130,9 +130,9 @@ template <class Rep, class Period>
 sleep_awaitable sleep(std::chrono::duration<Rep, Period> d) {
     return sleep_awaitable(detail::to_span(d));
 }
-// A bare number has no unit.
+// What stands behind it is what compilers show.
 template <std::integral T>
-sleep_awaitable sleep(T) = delete;
+sleep_awaitable sleep(T) = delete;  // a bare number has no unit: sleep(1s), sleep(10ms)
 
 namespace this_task {
 using magpie::sleep;

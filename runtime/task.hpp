@@ -68,6 +68,8 @@ public:
 
     // Runs the task inside the awaiting task. Its cancellation is the awaiting task's cancellation.
     auto operator co_await() && noexcept { return awaiter(frame_); }
+    // What stands behind it is what compilers show.
+    void operator co_await() & = delete;  // a task is awaited once: co_await std::move(t)
 
 private:
     friend promise_type;

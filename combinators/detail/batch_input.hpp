@@ -19,6 +19,17 @@ namespace magpie::detail {
 template <class Fn, class Arg>
 using item_result_t = await_result_t<std::remove_cvref_t<std::invoke_result_t<Fn&, Arg>>>;
 
+// As above; void of a function that does not fit, which is refused elsewhere.
+template <class Fn, class Arg>
+struct item_result {
+    using type = void;
+};
+template <class Fn, class Arg>
+    requires task_function<Fn&, Arg>
+struct item_result<Fn, Arg> {
+    using type = item_result_t<Fn, Arg>;
+};
+
 // One input of a batch while it is worked on, and how it is passed to the function. What the function returns may refer
 // to it until it has ended, over several attempts.
 //
@@ -53,7 +64,7 @@ class batch_input {
 
 public:
     static constexpr bool accepted = as_lvalue || as_rvalue;
-    using result = item_result_t<Fn, argument>;
+    using result = typename item_result<Fn, argument>::type;
     // Whether the function can be called more than once.
     static constexpr bool repeats = lvalue_repeats() || copy_repeats;
 

@@ -3,7 +3,7 @@
 namespace magpie::detail {
 
 gather_flow_base::gather_flow_base(task_context& parent, bool cancel_rest) noexcept
-    : gather_join(cancel_rest), forks_(*this), requests_(parent.cancel_count()) {
+    : gather_join(cancel_rest), forks_(*this) {
     context = &parent;
 }
 
@@ -48,6 +48,9 @@ bool gather_flow_base::list(part& filled) noexcept {
     return true;
 }
 
+// A child's try_cancel() runs under the lock: code of this library, which queues tasks and resumes none. It may lead back
+// here, to a request to our own task, if a child awaits that; but whoever walks has set winding_down_, or holds the task's
+// waiter (task_context: cancelling), and either keeps the second request from coming as far as the lock.
 bool gather_flow_base::request_all() noexcept {
     std::lock_guard const lock(parts_lock_);
     bool taken = false;
@@ -57,7 +60,9 @@ bool gather_flow_base::request_all() noexcept {
     return taken;
 }
 
-// The coroutine waits anew for each part, and a request stays pending: it is passed on once.
+// The coroutine waits anew for each part, and a request stays pending: it is passed on once. Before the first one was, any
+// request is a new one: the range's code may have taken old ones back (uncancel()), so the count alone tells nothing.
+// Afterwards the range is not read any further.
 bool gather_flow_base::cancel_children() noexcept {
     unsigned const count = context->cancel_count();
     if (std::exchange(requests_, count) == count) {

@@ -101,8 +101,8 @@ private:
     fork_parts forks_;
     spin_lock parts_lock_;
     std::unique_ptr<part> parts_;
-    unsigned requests_;     // how many of the parent's requests the children know of
-    bool stopped_ = false;  // a request to cancel the parent kept a task from starting
+    unsigned requests_ = 0;  // the parent's count when a request was passed on last; 0: none was
+    bool stopped_ = false;   // a request to cancel the parent kept a task from starting
 };
 
 // A child's record. Owns the frame until it has run.

@@ -144,7 +144,9 @@ TEST_CASE("an unknown key: where it stands, what was meant, what there is") {
     CHECK(refused_text("[runtim]").why ==
           "is not a known section: did you mean runtime? There are [runtime], [io] and [limits]");
     CHECK(refused_text("workers = 4").why ==
-          "is not a known section: did you mean runtime.workers? There are [runtime], [io] and [limits]");
+          "stands outside of any section: did you mean runtime.workers? There are [runtime], [io] and [limits]");
+    CHECK(refused_text("xyzzy = 4").why ==
+          "stands outside of any section: There are [runtime], [io] and [limits]");
     CHECK(refused_text("[limits]\n\"a b\" = 1").key == "limits.a b");
 }
 

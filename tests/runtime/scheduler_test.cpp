@@ -12,6 +12,7 @@
 
 #include <chrono>
 #include <memory>
+#include <source_location>
 #include <stdexcept>
 #include <string>
 #include <utility>
@@ -52,6 +53,30 @@ TEST_CASE("DBG-08: a run that can never go on throws deadlock_error, which names
         CAPTURE(part);
         CHECK(said.find(part) != std::string::npos);
     }
+}
+
+TEST_CASE("DBG-08: the main task was spawned where run() or block_on() was called") {
+    auto const here = [](unsigned line) {
+        return "main (spawned at " + std::string(__FILE__) + ':' + std::to_string(line) + ')';
+    };
+    std::string said;
+    unsigned line = 0;
+    try {
+        line = std::source_location::current().line() + 1;
+        run(endless(), simulated());
+    } catch (deadlock_error const& e) {
+        said = e.what();
+    }
+    CHECK(said.find(here(line)) != std::string::npos);
+
+    runtime rt(simulated());
+    try {
+        line = std::source_location::current().line() + 1;
+        rt.block_on(endless());
+    } catch (deadlock_error const& e) {
+        said = e.what();
+    }
+    CHECK(said.find(here(line)) != std::string::npos);
 }
 
 TEST_CASE("DBG-08: two tasks that await each other are a deadlock") {
