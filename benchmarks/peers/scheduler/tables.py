@@ -70,7 +70,8 @@ def details(results, row):
     runs_of = {(name, workers): results.of(row, name, workers)
                for name in results.present(row) for workers in row.workers}
     has_waits = any("p99_us" in run for runs in runs_of.values() for run in runs)
-    columns += (["p99", "max"] if has_waits else []) + ["CPU", "peak memory", "foreign cores", "n"]
+    has_cpu = row.figure.key != "cpu_ms"
+    columns += ["p99", "max"] * has_waits + ["CPU"] * has_cpu + ["peak memory", "foreign cores", "n"]
     yield from layout.head(columns)
     for (name, workers), runs in runs_of.items():
         if not runs:
@@ -79,7 +80,8 @@ def details(results, row):
                                                                       row.figure.text)]
         if has_waits:
             cells += [microseconds(statistics.median(run[key] for run in runs)) for key in ("p99_us", "max_us")]
-        cells.append(milliseconds(statistics.median(run["cpu_ms"] for run in runs)))
+        if has_cpu:
+            cells.append(milliseconds(statistics.median(run["cpu_ms"] for run in runs)))
         memory = [run["peak_mb"] for run in runs if "peak_mb" in run]
         cells.append(f"{statistics.median(memory):.1f} MB" if memory else "")
         cells.append(f"{max(run['foreign_cores'] for run in runs):.2f}")
