@@ -72,11 +72,11 @@ private:
     unsigned acceptors_;
     bool spread_;
     semaphore places_;  // limit_ of them; once the listener was shut down one more for each acceptor, until drain()
-    atomic<bool> said_why_{false};  // of the present shortage
-    atomic<bool> watching_{false};          // somebody has started the watch
+    atomic<bool> said_why_{false};            // of the present shortage
+    atomic<bool> watching_{false};            // somebody has started the watch
     std::optional<join_handle<void>> watch_;  // written by that one, read when all acceptors have ended
-    std::mutex mutex_;       // not a spin lock: a cancellation may write to an eventfd
-    children children_;      // under mutex_
+    std::mutex mutex_;                        // not a spin lock: a cancellation may write to an eventfd
+    children children_;                       // under mutex_
 };
 
 }  // namespace magpie::detail
