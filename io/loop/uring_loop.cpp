@@ -97,7 +97,7 @@ void uring_loop::restart(op_base& op) noexcept {
     if (op.wants_buffer() && !choose_buffer(op)) {
         return;
     }
-    if (queued_.empty() && try_start(op, limit_now(op_limit_))) {
+    if (queued_.empty() && try_start(op, op_limit_)) {
         return;
     }
     op.set_place(op_base::place::queued);
@@ -156,20 +156,11 @@ bool uring_loop::nothing_ends(bool idle) noexcept {
     return (idle && !ring_.has_completions()) || looks_in_vain_ >= looks_while_busy;
 }
 
-// No more than there are in flight: when those end the bound is what it was.
-void uring_loop::count_long_waits(bool nothing_ended) noexcept {
-    std::uint64_t const all = promised();
-    if (nothing_ended || long_waits_.load(mo_relaxed) > all) {
-        long_waits_.store(all, mo_relaxed);
-    }
-}
-
 void uring_loop::start_queued(bool idle) noexcept {
     bool const all = nothing_ends(idle);
-    count_long_waits(all);
     constexpr std::uint64_t no_limit = std::numeric_limits<std::uint64_t>::max();
-    std::uint64_t const for_cancels = all ? no_limit : limit_now(cancel_limit_);
-    std::uint64_t const for_ops = all ? no_limit : limit_now(op_limit_);
+    std::uint64_t const for_cancels = all ? no_limit : cancel_limit_;
+    std::uint64_t const for_ops = all ? no_limit : op_limit_;
     while (!queued_cancels_.empty() && try_cancel(static_cast<op_base&>(*queued_cancels_.front()), for_cancels)) {
         (void)queued_cancels_.pop_front();
     }
@@ -211,7 +202,7 @@ void uring_loop::unlink(op_base& op) noexcept {
 }
 
 void uring_loop::cancel_in_kernel(op_base& op) noexcept {
-    if (!queued_cancels_.empty() || !try_cancel(op, limit_now(cancel_limit_))) {
+    if (!queued_cancels_.empty() || !try_cancel(op, cancel_limit_)) {
         queued_cancels_.push_back(&op);
         cancels_queued_.store(true, mo_relaxed);
     }
@@ -275,8 +266,8 @@ void uring_loop::park(time_point deadline) {
 
 bool uring_loop::has_work() const noexcept {
     return ring_.has_completions() || ring_.unsubmitted() != 0 || ring_.must_enter() || has_messages() ||
-           (ops_queued_.load(mo_relaxed) && promised() < limit_now(op_limit_)) ||
-           (cancels_queued_.load(mo_relaxed) && promised() < limit_now(cancel_limit_));
+           (ops_queued_.load(mo_relaxed) && promised() < op_limit_) ||
+           (cancels_queued_.load(mo_relaxed) && promised() < cancel_limit_);
 }
 
 std::size_t uring_loop::in_flight() const noexcept {

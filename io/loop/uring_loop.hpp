@@ -19,10 +19,8 @@
 // Normally no more is in flight than the completion queue can hold: begun_ - reaped_ counts what has been promised a
 // place. Operations stay a little below that bound, so that there is room for cancellations, and for the one read by
 // which other threads wake this loop. What finds no room waits in a list. But what is in flight may be reads that only
-// end when what waits has been written: so while nothing ends, the bound gives way. What was in flight then has shown that
-// it waits long, as reads of idle connections do, and is not counted from then on: with more of them than the queue has
-// places, operations that are over soon have as much room as without. Entries that find no place are kept by the kernel,
-// at a cost, until the loop enters it; the kernel's memory is all that bounds their number.
+// end when what waits has been written: so while nothing ends, the bound gives way. Entries that then find no place are
+// kept by the kernel, at a cost, until the loop enters it.
 
 #include <magpie/io/loop/event_loop.hpp>
 #include <magpie/io/loop/ring.hpp>
@@ -89,7 +87,6 @@ private:
     [[nodiscard]] bool try_cancel(op_base& op, std::uint64_t limit) noexcept;
     void start_queued(bool idle) noexcept;
     [[nodiscard]] bool nothing_ends(bool idle) noexcept;
-    void count_long_waits(bool nothing_ended) noexcept;
     io_uring_sqe* next_entry() noexcept;
     void publish() noexcept;
     [[nodiscard]] bool arm_wake_read() noexcept;
@@ -109,12 +106,9 @@ private:
         return begun_.load(mo_relaxed) - reaped;
     }
 
-    // Entries promised before operations, or cancellations, must wait.
-    std::uint64_t limit_now(std::uint64_t limit) const noexcept { return limit + long_waits_.load(mo_relaxed); }
-
     // The owner's.
     ring ring_;
-    std::uint64_t op_limit_;                     // most entries promised before operations must wait: see limit_now()
+    std::uint64_t op_limit_;                     // most entries promised before operations must wait
     std::uint64_t cancel_limit_;                 // most entries promised before cancellations must wait
     std::uint64_t reaped_at_look_ = 0;           // reaped_, when start_queued() last found some without room
     unsigned looks_in_vain_ = 0;                 // how often it has found the same since
@@ -123,9 +117,8 @@ private:
     // Written by the owner, read by has_work() and the like.
     atomic<std::uint64_t> begun_{0};
     atomic<std::uint64_t> without_room_{0};
-    atomic<std::uint64_t> long_waits_{0};  // so many of begun_ - reaped_ are not counted, because they wait for long
-    atomic<bool> ops_queued_{false};       // queued_ is not empty
-    atomic<bool> cancels_queued_{false};   // queued_cancels_ is not empty
+    atomic<bool> ops_queued_{false};      // queued_ is not empty
+    atomic<bool> cancels_queued_{false};  // queued_cancels_ is not empty
 
     alignas(cache_line_size) atomic<bool> reaping_{false};  // the reap lock
     atomic<bool> parking_{false};                           // the owner sleeps, or is about to

@@ -1,6 +1,5 @@
 #include <magpie/io/loop/uring_loop.hpp>
 #include <magpie/io/op.hpp>
-#include <magpie/io/tcp.hpp>
 #include <magpie/runtime/join_handle.hpp>
 #include <magpie/runtime/spawn.hpp>
 
@@ -229,51 +228,6 @@ TEST_CASE("a thousand times as many idle reads as the completion queue has place
                 }
                 CHECK(ended == count);
                 CHECK(current().in_flight() == 0);
-            }
-        },
-        tiny());
-}
-
-task<> echoes(io::tcp_stream const& stream, unsigned count) {
-    std::byte byte{};
-    for (unsigned i = 0; i < count; ++i) {
-        CHECK((co_await stream.read(std::span(&byte, 1))).value() == 1);
-        CHECK((co_await stream.write(std::span(&byte, 1))).value() == 1);
-    }
-}
-
-TEST_CASE("beside more idle reads than the completion queue has places, other operations find room at once" *
-          doctest::skip(!io_uring_is_allowed())) {
-    run_on_uring(
-        []() -> task<> {
-            uring_loop& loop = current();
-            many_reads reads(100);
-            auto pair = co_await connect_pair();
-            auto const talk = [&](unsigned count) -> task<> {
-                auto other_side = spawn(echoes(pair.server, count));
-                for (unsigned i = 0; i < count; ++i) {
-                    std::byte byte{};
-                    CHECK((co_await pair.client.write("x")).value() == 1);
-                    CHECK((co_await pair.client.read(std::span(&byte, 1))).value() == 1);
-                }
-                co_await std::move(other_side);
-            };
-            co_await talk(20);  // the loop has slept meanwhile
-            auto const before = loop.times_without_room();
-            co_await talk(rounds(200));
-            CHECK(loop.times_without_room() == before);
-            put(reads.ends.write, std::string(100, 'x'));
-            for (auto& each : reads.tasks) {
-                CHECK((co_await std::move(each)).value() == 1);
-            }
-            // And from then on the bound is what it was.
-            co_await sleep(std::chrono::milliseconds(1));  // the loop has looked, and slept
-            many_reads again(100);
-            co_await let_others_run();
-            CHECK(loop.in_flight() <= 15);  // its own read, of the wake-up, was the only one that waited
-            put(again.ends.write, std::string(100, 'x'));
-            for (auto& each : again.tasks) {
-                CHECK((co_await std::move(each)).value() == 1);
             }
         },
         tiny());
