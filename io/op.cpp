@@ -179,7 +179,8 @@ bool op_base::reaped(unsigned which, std::int32_t result, std::uint32_t flags) n
     if (result == -ENOBUFS && wants_buffer()) {
         return true;
     }
-    if (result == -EINTR && may_repeat() && !cancel_was_asked()) {
+    if (result == -EINTR && may_repeat() && !cancel_was_asked() && interruptions_ < most_interruptions) {
+        ++interruptions_;
         return true;
     }
     inject_point();
@@ -187,7 +188,6 @@ bool op_base::reaped(unsigned which, std::int32_t result, std::uint32_t flags) n
     return (before & cancel_open) == 0;
 }
 
-// Those that have done nothing when they are interrupted.
 bool op_base::may_repeat() const noexcept {
     switch (request_.code) {
     case io::opcode::nop:

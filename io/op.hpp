@@ -110,6 +110,10 @@ namespace magpie::io {
 // Cancelling the task asks the kernel to cancel the operation. If it does, the task is resumed with task_cancelled; if
 // the operation completed all the same, its result is delivered and the request stays pending.
 //
+// A receive, send, accept, read, write or poll_add that the kernel interrupts although nobody asked for it (EINTR, as when
+// the system was suspended) has done nothing, and is begun again; interrupted comes only if that happens more than 100
+// times. Other operations may have done something by then: what that was is not known, and they give interrupted at once.
+//
 // Errors are the kernel's; operation_not_supported under the simulated clock and for what the poll backend cannot do.
 // On the poll backend, what is not a socket or a pipe blocks the worker meanwhile.
 template <std::move_constructible Map = as_count>

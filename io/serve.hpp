@@ -116,9 +116,8 @@ namespace magpie::io {
 //
 // Cancelling serve() is the graceful end: it accepts no more, waits for the connections up to options.drain, cancels
 // those that are left, waits for them, and throws task_cancelled. tcp_listener::shutdown() ends it in the same way, but it
-// returns; a server at its limit notices that when a connection has ended. Connections that were not
-// accepted wait in the kernel until the listener is closed, which resets them: a listener that outlives serve() can be
-// served again.
+// returns. Connections that were not accepted wait in the kernel until the listener is closed, which resets them: a
+// listener that outlives serve() can be served again.
 //
 // It throws std::invalid_argument for a limit of 0, and std::system_error if the listener is none.
 // The listener must outlive it, or is moved in. Handlers and listener may be on any worker.

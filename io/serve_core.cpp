@@ -9,6 +9,7 @@
 #include <magpie/runtime/detail/spawn.hpp>
 #include <magpie/runtime/errors.hpp>
 #include <magpie/runtime/sleep.hpp>
+#include <magpie/runtime/spawn.hpp>
 
 #include <algorithm>
 #include <chrono>
@@ -19,6 +20,7 @@
 #include <utility>
 
 #include <errno.h>
+#include <sys/socket.h>
 
 namespace magpie::detail {
 
@@ -83,7 +85,11 @@ serve_core::~serve_core() {
 }
 
 task<std::optional<io::tcp_stream>> serve_core::next() {
-    permit place = co_await places_.acquire();
+    permit place = places_.try_acquire();
+    if (!place) {
+        watch_listener();
+        place = co_await places_.acquire();
+    }
     for (;;) {
         auto stream = co_await listener_->accept();
         if (stream) {
@@ -99,6 +105,42 @@ task<std::optional<io::tcp_stream>> serve_core::next() {
             throw std::system_error(stream.error(), "accept");
         }
     }
+}
+
+// Once for all acceptors, and only if the limit was ever reached.
+void serve_core::watch_listener() noexcept {
+    if (watching_.exchange(true, mo_relaxed)) {
+        return;
+    }
+    try {
+        watch_.emplace(spawn(wait_for_shutdown(), {.name = "listener's shutdown"}));
+    } catch (usage_error const&) {
+        // The runtime shuts down: the acceptors are about to be cancelled.
+    } catch (std::bad_alloc const&) {
+        watching_.store(false, mo_relaxed);  // the next one tries again
+    }
+}
+
+// A poll that asks for nothing is told of the end, and of no connection.
+task<> serve_core::wait_for_shutdown() {
+    int const socket = listener_->descriptor();
+    (void)co_await io::op({.code = io::opcode::poll_add, .fd = socket});
+    int listens = 0;
+    socklen_t size = sizeof listens;
+    if (::getsockopt(socket, SOL_SOCKET, SO_ACCEPTCONN, &listens, &size) == 0 && listens == 0) {
+        places_.resize(std::min(limit_ + static_cast<std::ptrdiff_t>(acceptors_), semaphore::max()));
+    }
+}
+
+task<> serve_core::end_watch() {
+    if (watch_) {
+        watch_->cancel();
+        try {
+            co_await std::move(*watch_);
+        } catch (child_cancelled const&) {}
+        watch_.reset();
+    }
+    places_.resize(limit_);
 }
 
 task<bool> serve_core::passes(std::error_code error) {
@@ -162,6 +204,7 @@ task<> serve_core::drain() {
 }
 
 task<> serve_core::wait_for_the_end() {
+    co_await end_watch();
     try {
         permit const all = co_await timeout(drain_, places_.acquire(limit_));
         co_return;

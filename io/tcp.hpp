@@ -1,6 +1,8 @@
 #pragma once
 
 #include <magpie/io/buffer.hpp>
+#include <magpie/io/chunk_stream.hpp>
+#include <magpie/io/connection_stream.hpp>
 #include <magpie/io/endpoint.hpp>
 #include <magpie/io/fd.hpp>
 #include <magpie/io/op.hpp>
@@ -11,6 +13,7 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -103,6 +106,8 @@ public:
         return timed_op<as_buffer>({.code = opcode::recv, .entry_flags = entry_buffer_select, .fd = socket_.get()},
                                    wait_limit_);
     }
+    // Everything that comes, piece by piece: `while (auto chunk = co_await chunks.next())`. See io/chunk_stream.hpp.
+    chunk_stream chunks() const noexcept { return {socket_.get(), wait_limit_}; }
 
     // Writes as much as the socket takes, at least one byte: how many. See write_all() in io/transfer.hpp.
     timed_op<> write(const_buffer bytes) const {
@@ -179,6 +184,9 @@ public:
     op<as_stream> accept() const {
         return op<as_stream>({.code = opcode::accept, .fd = socket_.get(), .flags = SOCK_CLOEXEC});
     }
+    // All connections, one after the other: `while (auto connection = co_await connections.next())`. See
+    // io/connection_stream.hpp.
+    connection_stream incoming() const noexcept { return connection_stream(socket_.get()); }
 
     // Takes no connection any more: every accept that waits ends with invalid_argument. Any thread; does not suspend.
     result<> shutdown() noexcept;
@@ -200,6 +208,18 @@ inline result<tcp_stream> as_stream::operator()(completed const& end) const {
         return failure(-end.result);
     }
     return tcp_stream(fd(end.result));
+}
+
+inline std::optional<result<tcp_stream>> as_incoming::operator()(completed const& end) const {
+    std::optional<result<tcp_stream>> connection(as_stream()(end));
+    if (!*connection && connection->error() == std::errc::invalid_argument) {
+        connection.reset();
+    }
+    return connection;
+}
+
+inline op<as_incoming> connection_stream::next() const {
+    return op<as_incoming>({.code = opcode::accept, .fd = listener_, .flags = SOCK_CLOEXEC});
 }
 
 }  // namespace magpie::io

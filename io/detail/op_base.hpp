@@ -26,8 +26,9 @@
 // of the request is delivered, and the request stays pending in the task.
 // -ENOBUFS for an operation that wants a buffer of the loop's is no end: the op goes back to its home loop, which starts
 // it again when a buffer is there, or ends it if it was asked to cancel meanwhile. So does -EINTR that nobody asked for: a
-// thread of the kernel's that was to wait for the descriptor was interrupted, as when the system is suspended. If that loop's owner is stuck, another
-// worker takes the op to its own loop and starts it there.
+// thread of the kernel's that was to wait for the descriptor was interrupted, as when the system is suspended. Not for
+// ever: what says so each time (a file system may) is told to the task. If that loop's owner is stuck, another worker
+// takes the op to its own loop and starts it there.
 //
 // Who may touch what:
 //   request_, …             the home loop's owner; what the maps of io/op.hpp set before the op starts
@@ -35,6 +36,7 @@
 //   home_                   written before the op is published, and by a mover; read after a change of state_ that shows
 //                           that no mover is at it
 //   result_, flags_         whoever sets `done`, before it; the task, after the wake-up
+//   interruptions_          the reaper of the op's own entry
 //   hook                    whoever holds the op: the owner's list it waits in, or the batch of its reaper
 //   work_item::next         the home loop's inbox of cancel messages, before the wake-up
 //
@@ -58,6 +60,9 @@ class op_deadline;
 
 class op_base : public waiter, public completion {
 public:
+    // How often an operation is begun again because it was interrupted; after that it ends with EINTR.
+    static constexpr unsigned most_interruptions = 100;
+
     enum channel : unsigned { own_channel = 0, cancel_channel = 1 };
 
     // Where the home loop's owner has it: in the kernel, or in one of the loop's lists, through the hook.
@@ -89,6 +94,8 @@ public:
     std::uint32_t with_buffer(std::uint32_t flags) const noexcept {
         return holds_buffer() ? flags | io::completed_buffer | static_cast<std::uint32_t>(held_buffer_) << 16 : flags;
     }
+    // If it is interrupted it has done nothing.
+    bool may_repeat() const noexcept;
     // One step of those that take several was made: the poll loop's, for connect.
     bool was_tried() const noexcept { return tried_; }
     void set_tried() noexcept { tried_ = true; }
@@ -147,7 +154,6 @@ private:
 
     bool try_cancel() noexcept final;
     void drop_buffer() noexcept;
-    bool may_repeat() const noexcept;
 
     io::request request_;
     op_deadline* const deadline_;  // null: it may wait for ever
@@ -157,6 +163,7 @@ private:
     atomic<std::uint8_t> state_{0};
     atomic<place> place_{place::kernel};
     bool tried_ = false;
+    std::uint8_t interruptions_ = 0;
     std::int32_t held_buffer_ = -1;  // written by the owner before the op is published
 };
 

@@ -6,12 +6,17 @@
 //
 // A connection takes a place before it is accepted, and gives it back when its task has ended. So all of them have ended
 // when all places can be taken, which is what drain() waits for.
+//
+// Who waits for a place has no accept in the kernel that would tell it of the listener's shutdown. So the first who has
+// to wait starts a task that watches the listener; when that has been shut down there is a place more for each acceptor,
+// which finds out with its next accept.
 
 #include <magpie/combinators/semaphore.hpp>
 #include <magpie/runtime/clock.hpp>
 #include <magpie/runtime/detail/atomic.hpp>
 #include <magpie/runtime/detail/intrusive_list.hpp>
 #include <magpie/runtime/detail/spawned.hpp>
+#include <magpie/runtime/join_handle.hpp>
 #include <magpie/runtime/task.hpp>
 
 #include <cstddef>
@@ -54,6 +59,9 @@ private:
     void child_ended(spawned_base& child) noexcept override;
     task<> wait_for_the_end();
     void cancel_children() noexcept;
+    void watch_listener() noexcept;
+    task<> wait_for_shutdown();
+    task<> end_watch();
     // True: the error passes, or was only that of a connection that is gone.
     task<bool> passes(std::error_code error);
 
@@ -63,10 +71,12 @@ private:
     std::ptrdiff_t limit_;
     unsigned acceptors_;
     bool spread_;
-    semaphore places_;
-    atomic<bool> said_why_{false};  // of the present shortage
-    std::mutex mutex_;       // not a spin lock: a cancellation may write to an eventfd
-    children children_;      // under mutex_
+    semaphore places_;  // limit_ of them; once the listener was shut down one more for each acceptor, until drain()
+    atomic<bool> said_why_{false};            // of the present shortage
+    atomic<bool> watching_{false};            // somebody has started the watch
+    std::optional<join_handle<void>> watch_;  // written by that one, read when all acceptors have ended
+    std::mutex mutex_;                        // not a spin lock: a cancellation may write to an eventfd
+    children children_;                       // under mutex_
 };
 
 }  // namespace magpie::detail

@@ -69,10 +69,10 @@ int poll_loop::attempt(op_base& op) noexcept {
     if (op.wants_buffer()) {
         return attempt_with_buffer(op);
     }
-    int result = 0;
-    do {
+    int result = -EINTR;
+    for (unsigned left = op.may_repeat() ? op_base::most_interruptions + 1 : 1; result == -EINTR && left != 0; --left) {
         result = poll_syscall_for(op).attempt(op);
-    } while (result == -EINTR);
+    }
     // Where the system says it in another way.
     return result == -EWOULDBLOCK ? -EAGAIN : result;
 }

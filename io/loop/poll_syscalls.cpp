@@ -198,8 +198,10 @@ int do_openat(op_base& op) noexcept {
     return outcome(::openat(r.fd, pointer<char const>(r.address), flags_of(r), static_cast<mode_t>(r.length)));
 }
 
+// EINTR means on Linux that the descriptor is gone all the same, and its number may be another's by now.
 int do_close(op_base& op) noexcept {
-    return outcome(::close(op.request().fd));
+    int const result = outcome(::close(op.request().fd));
+    return result == -EINTR ? 0 : result;
 }
 
 int do_statx(op_base& op) noexcept {

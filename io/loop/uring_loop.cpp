@@ -185,7 +185,11 @@ void uring_loop::enter(unsigned wait, timespec const* timeout) noexcept {
     // Fewer than asked, interrupted, timed out, no memory just now, or completions to be taken in first: the caller's
     // next round does the rest. Anything else means that the ring itself is broken, and no task could ever go on.
     if (taken < 0 && taken != -EINTR && taken != -ETIME && taken != -EAGAIN && taken != -EBUSY && taken != -ENOMEM) {
-        std::fprintf(stderr, "magpie: io_uring_enter failed: %s\n", std::strerror(-taken));
+        // EBADR is one of these: the kernel had no memory to keep a completion for which the queue had no place.
+        std::fprintf(stderr, "magpie: io_uring_enter failed: %s\n",
+                     taken == -EBADR ? "the kernel ran out of memory and lost a completion; a larger io.cq_entries "
+                                       "needs less of it"
+                                     : std::strerror(-taken));
         std::abort();
     }
 }

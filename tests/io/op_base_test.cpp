@@ -265,4 +265,20 @@ TEST_CASE("an interruption that nobody asked for is none: the operation is start
     run(main(), with_backend(io_backend::io_uring));
 }
 
+TEST_CASE("an operation that is interrupted again and again says so in the end" *
+          doctest::skip(!io_uring_is_allowed())) {
+    auto const main = []() -> task<> {
+        told_nop first(5);
+        if (!co_await await_it(first)) {
+            MESSAGE("this kernel does not know IORING_NOP_INJECT_RESULT");
+            co_return;
+        }
+        auto const completions = detail::current_driver().completions();
+        told_nop op(-EINTR);
+        CHECK((co_await await_it(op)).error() == std::errc::interrupted);
+        CHECK(detail::current_driver().completions() == completions + 1 + detail::op_base::most_interruptions);
+    };
+    run(main(), with_backend(io_backend::io_uring));
+}
+
 }  // namespace

@@ -242,6 +242,44 @@ TEST_CASE("shutting the listener down ends the server, which drains and returns"
     });
 }
 
+TEST_CASE("IO-06: shutting the listener down ends a server that is at its limit") {
+    for (unsigned const acceptors : {1U, 3U}) {
+        run_on_each_backend(2, [acceptors]() -> task<> {
+            auto listener = listen_on_loopback();
+            auto server = spawn(io::serve(listener, &echo, {.limit = 1, .drain = 1ms, .acceptors = acceptors}));
+            auto const client = co_await connect_to(listener);
+            CHECK(co_await ask(client, "x") == "x");
+            CHECK(listener.shutdown());
+            co_await std::move(server);  // the client stays: only the end of the drain time takes its place away
+            CHECK(co_await read_text(client) == "");
+        });
+    }
+}
+
+TEST_CASE("a server that was at its limit drains as others do, and takes no connection above it") {
+    run_on_each_backend(2, []() -> task<> {
+        auto listener = listen_on_loopback();
+        auto server = spawn(io::serve(listener, &echo, {.limit = 2, .drain = 1h, .acceptors = 2}));
+        std::vector<io::tcp_stream> clients;
+        for (int i = 0; i < 2; ++i) {
+            clients.push_back(co_await connect_to(listener));
+            CHECK(co_await ask(clients.back(), "x") == "x");
+        }
+        auto const waits = co_await connect_to(listener);  // in the backlog: no hang-up, and so nothing for the watch
+        (void)co_await waits.write("anybody?");
+        co_await let_others_run();
+        server.cancel();
+        CHECK(co_await ask(clients[0], "during") == "during");
+        clients[0].close();
+        CHECK(co_await ask(clients[1], "still") == "still");
+        CHECK(!server.done());
+        clients.clear();
+        CHECK_THROWS_AS(co_await std::move(server), child_cancelled);
+        auto const accepted = co_await listener.accept();
+        CHECK(co_await read_text(accepted.value()) == "anybody?");
+    });
+}
+
 TEST_CASE("a connection that is idle for too long is given up, one that talks is not") {
     run_on_each_backend(1, []() -> task<> {
         auto const listener = listen_on_loopback();

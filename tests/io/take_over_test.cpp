@@ -75,6 +75,56 @@ TEST_CASE("operations that a stuck worker has begun complete on another, also th
     });
 }
 
+// Interrupted as often as it is begun.
+task<io::result<std::size_t>> is_interrupted(std::atomic<unsigned>& ended) {
+    constexpr std::uint32_t inject_result = 1;
+    try {
+        auto const end = co_await io::op({.length = static_cast<std::uint32_t>(-EINTR), .flags = inject_result});
+        ended.fetch_add(1);
+        co_return end;
+    } catch (task_cancelled const&) {
+        ended.fetch_add(1);
+        throw;
+    }
+}
+
+TEST_CASE("interrupted operations of a stuck worker are begun again on another, where they end or can be cancelled") {
+    if (!io_uring_is_allowed()) {
+        MESSAGE("io_uring is refused here");
+        return;
+    }
+    auto const main = [](bool cancels) -> task<> {
+        constexpr unsigned n = 20;
+        if ((co_await io::op({.length = 5, .flags = 1})).value_or(0) != 5) {
+            MESSAGE("this kernel does not know IORING_NOP_INJECT_RESULT");
+            co_return;
+        }
+        std::atomic<unsigned> ended{0};
+        std::vector<join_handle<io::result<std::size_t>>> all;
+        for (unsigned i = 0; i < n; ++i) {
+            all.push_back(spawn(is_interrupted(ended), {.eager = true}));
+        }
+        for (unsigned i = 0; cancels && i < n; ++i) {
+            compute_until([&] { return ended >= i / 4; });
+            all[i].cancel();
+        }
+        until([&] { return ended == n; });  // this worker has not come to any of them
+        for (auto& each : all) {
+            try {
+                auto const got = co_await std::move(each);
+                CHECK(got.error() == std::errc::interrupted);
+            } catch (child_cancelled const&) {
+                CHECK(cancels);
+            }
+        }
+    };
+    for (unsigned r = 0; r < rounds(20); ++r) {
+        runtime rt(with_backend(io_backend::io_uring, 2));
+        rt.block_on(main(r % 2 == 1));
+        CHECK(rt.snapshot().totals().completions_taken_over >= 1);
+    }
+}
+
 TEST_CASE("a ring with a submission thread is taken over too, also if that thread has gone to sleep") {
     if (!io_uring_is_allowed()) {
         MESSAGE("io_uring is refused here");

@@ -9,6 +9,7 @@
 #include <cstddef>
 #include <set>
 #include <span>
+#include <string>
 #include <thread>
 #include <utility>
 #include <vector>
@@ -187,6 +188,49 @@ TEST_CASE("more completions at once than the queue has places: each comes once" 
             },
             tiny(workers));
     }
+}
+
+// Of one pipe, so that it takes no more than two descriptors.
+struct many_reads {
+    explicit many_reads(std::size_t count) : bytes(count) {
+        for (std::byte& each : bytes) {
+            tasks.push_back(spawn(read_some(ends.read, std::span(&each, 1))));
+        }
+    }
+    pipe_ends ends = make_pipe();
+    std::vector<std::byte> bytes;
+    std::vector<join_handle<io::result<std::size_t>>> tasks;
+};
+
+TEST_CASE("a thousand times as many idle reads as the completion queue has places: all end, by bytes and by requests" *
+          doctest::skip(!io_uring_is_allowed())) {
+    run_on_uring(
+        []() -> task<> {
+            for (bool const by_request : {false, true}) {
+                std::size_t const count = rounds(20'000);
+                many_reads reads(count);
+                co_await until_true([&] { return current().in_flight() >= count; });
+                if (by_request) {
+                    for (auto& each : reads.tasks) {
+                        CHECK(each.cancel());
+                    }
+                } else {
+                    put(reads.ends.write, std::string(count, 'x'));  // less than a pipe holds
+                }
+                std::size_t ended = 0;
+                for (auto& each : reads.tasks) {
+                    try {
+                        auto const got = co_await std::move(each);
+                        ended += got.value_or(0) == 1 && !by_request ? 1 : 0;
+                    } catch (child_cancelled const&) {
+                        ended += by_request ? 1 : 0;
+                    }
+                }
+                CHECK(ended == count);
+                CHECK(current().in_flight() == 0);
+            }
+        },
+        tiny());
 }
 
 TEST_CASE("operations that wait for room can be cancelled, and those that take the room" *

@@ -1,11 +1,23 @@
 """One run after the other, interleaved: each server in each scenario, then all again, in another order."""
 
 import json
+import pathlib
+import re
 import subprocess
 
 import repeating
 
 PAUSE = 120  # seconds after which a run that does not end counts as failed
+
+
+def memory_of(process):
+    """In RAM, in bytes: now, and the most there has been. What the kernel holds for it is not in it."""
+    status = pathlib.Path(f"/proc/{process}/status").read_text(encoding="utf-8")
+    found = re.search(r"^VmHWM:\s*(\d+) kB$.*^VmRSS:\s*(\d+) kB$", status, re.MULTILINE | re.DOTALL)
+    if not found:
+        raise RuntimeError("the server has ended")
+    most, now = (int(kilobytes) * 1024 for kilobytes in found.groups())
+    return now, most
 
 
 def measure(server, scenario, options, client):
@@ -16,13 +28,15 @@ def measure(server, scenario, options, client):
     with server.running() as (process, port):
         command = [client, f"port={port}", f"server={process}", *(f"{key}={value}" for key, value in asked.items())]
         limit = PAUSE + asked["seconds"]
+        at_start, _ = memory_of(process)
         try:
             done = subprocess.run(command, capture_output=True, text=True, timeout=limit, check=False)
         except subprocess.TimeoutExpired:
             raise RuntimeError("the client did not come to its end") from None
-    if done.returncode != 0:
-        raise RuntimeError(done.stderr.strip())
-    return json.loads(done.stdout)
+        if done.returncode != 0:
+            raise RuntimeError(done.stderr.strip())
+        _, most = memory_of(process)
+    return dict(json.loads(done.stdout), memory_at_start=at_start, memory=most)
 
 
 class Runner:

@@ -24,6 +24,10 @@ def rate_text(value):
     return f"{value / 1000:.1f} k/s"
 
 
+def memory_text(value):
+    return f"{value / 2**20:.1f} MiB"
+
+
 def selected(runs, scenario, server):
     return repeating.undisturbed([run for run in runs if run["scenario"] == scenario and run["server"] == server])
 
@@ -37,6 +41,7 @@ def row(runs, has_heavy):
         cells.append(spread(of("heavy", "p50"), time_text))
     cells.append(spread([run["per_second"] for run in runs], rate_text))
     cells.append(spread([run["server_us_per_answer"] for run in runs], microseconds_text))
+    cells.append(spread([run["memory"] for run in runs], memory_text) if all("memory" in run for run in runs) else "")
     cells.append(time_text(statistics.median(of("client_late", "p99"))) if runs[0]["client_late"]["count"] else "")
     cells.append(f"{statistics.median(run['client_cores'] for run in runs):.2f}")
     cells.append(f"{max(run['foreign_cores'] for run in runs):.2f}")
@@ -49,7 +54,7 @@ def table(runs, scenario):
     names = [name for name in KINDS if name in present]
     has_heavy = "heavy" in scenario.client
     head = ["server", "p50", "p99", "p99.9", "max"] + (["heavy ones' p50"] if has_heavy else []) + [
-        "answers", "server's CPU each", "client late, p99", "client's cores", "foreign cores", "n"]
+        "answers", "server's CPU each", "server's memory", "client late, p99", "client's cores", "foreign cores", "n"]
     yield f"## {scenario.name}: {scenario.title}"
     yield ""
     yield from layout.head(head)
