@@ -155,4 +155,8 @@ struct worker_count {
 };
 worker_count effective_workers(config const& c);
 
+// The NUMA nodes of this machine that have CPUs; 1 if /sys does not tell. Bound workers (`pin`) prefer to take work from
+// their own node's and to wake those; others run now here, now there, and all workers are alike to them.
+unsigned numa_nodes();
+
 }  // namespace magpie

@@ -4,6 +4,8 @@
 #include <magpie/runtime/detail/spin_lock.hpp>
 #include <magpie/runtime/scheduler/thread_state.hpp>
 
+#include <malloc.h>
+
 #include <mutex>
 #include <new>
 #include <type_traits>
@@ -15,6 +17,7 @@ namespace {
 constexpr std::size_t default_limit = std::size_t{1} << 20;  // bytes; config.frame_cache for workers
 constexpr std::uint32_t batch = 64;                          // frames that travel between a thread and the depot
 constexpr std::size_t depot_limit = std::size_t{16} << 20;   // bytes, of the whole process
+constexpr std::size_t counted_at_once = std::size_t{1} << 16;  // bytes of frames freed one by one
 } // namespace
 
 // Batches of frames, linked through the first of each; the class's lock is taken once per batch.
@@ -25,6 +28,7 @@ struct frame_cache::depot {
     };
     shelf shelves[classes];
     atomic<std::size_t> bytes{0};
+    atomic<std::size_t> freed{0};  // to the allocator, ever
 };
 
 // Trivially destructible: frames may be freed during static destruction.
@@ -81,6 +85,10 @@ void frame_cache::deallocate_slowly(void* memory, std::size_t size) noexcept {
     // Over the limit: a batch of this size goes; while there are not enough of it, this frame does.
     if (lists_[index].count < batch) {
         ::operator delete(memory);
+        singles_ += (index + 1) * granule;
+        if (singles_ >= counted_at_once) {
+            shared().freed.fetch_add(std::exchange(singles_, 0), mo_relaxed);
+        }
         return;
     }
     give_batch(index);
@@ -108,7 +116,32 @@ void frame_cache::give_batch(std::size_t index) noexcept {
         return;
     }
     all.bytes.fetch_sub(bytes, mo_relaxed);
+    all.freed.fetch_add(bytes, mo_relaxed);
     free_all(first);
+}
+
+frame_cache::freed frame_cache::look() noexcept {
+    depot const& all = shared();
+    return {.ever = all.freed.load(mo_relaxed), .in_depot = all.bytes.load(mo_relaxed)};
+}
+
+void frame_cache::trim() noexcept {
+    depot& all = shared();
+    for (std::size_t index = 0; index < classes; ++index) {
+        auto& shelf = all.shelves[index];
+        node* taken = nullptr;
+        {
+            std::lock_guard const lock(shelf.lock);
+            taken = std::exchange(shelf.first, nullptr);
+        }
+        while (taken != nullptr) {
+            all.bytes.fetch_sub(batch * (index + 1) * granule, mo_relaxed);
+            free_all(std::exchange(taken, taken->next_batch));
+        }
+    }
+#if defined(__GLIBC__)
+    (void)::malloc_trim(0);
+#endif
 }
 
 void frame_cache::free_all(node* first) noexcept {

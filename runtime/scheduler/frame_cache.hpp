@@ -55,6 +55,15 @@ public:
     // Gives everything to the allocator.
     void flush() noexcept;
 
+    // Of all threads' frames, any thread: hints.
+    struct freed {
+        std::size_t ever = 0;      // bytes that went to the allocator since the process began
+        std::size_t in_depot = 0;  // bytes
+    };
+    static freed look() noexcept;
+    // Empties the depot, and has the allocator give what it keeps free back to the system. Any thread; may take long.
+    static void trim() noexcept;
+
 private:
     struct node {
         explicit node(node* following) noexcept : next(following) {}
@@ -80,6 +89,7 @@ private:
     list lists_[classes];
     std::size_t bytes_ = 0;  // in all lists
     std::size_t limit_ = 0;  // 0 until the thread has allocated once: the slow path sets it up
+    std::size_t singles_ = 0;  // bytes that went to the allocator one by one, and are not in freed::ever yet
     bool ready_ = false;
 };
 

@@ -57,6 +57,7 @@
 #include <memory>
 #include <mutex>
 #include <optional>
+#include <span>
 
 namespace magpie::detail {
 
@@ -64,19 +65,26 @@ class idle_set {
 public:
     static constexpr unsigned max_workers = 1024;
 
-    // Workers 0 .. workers - 1, all running. Throws std::bad_alloc.
-    explicit idle_set(unsigned workers) : workers_(workers), links_(std::make_unique<link[]>(workers + 1)) {
-        MAGPIE_ASSERT(workers >= 1 && workers <= max_workers);
-        link& list = links_[workers];
-        list.above = list.below = static_cast<std::uint16_t>(workers);
+    // Workers 0 .. workers - 1, all running; each in its node, or all in one if `node_of` is empty. Throws
+    // std::bad_alloc.
+    explicit idle_set(unsigned workers, std::span<std::uint16_t const> node_of = {})
+        : workers_(workers), nodes_(count_nodes(node_of)), links_(std::make_unique<link[]>(workers + nodes_)) {
+        MAGPIE_ASSERT(workers >= 1 && workers <= max_workers && (node_of.empty() || node_of.size() == workers));
+        for (unsigned end = workers; end < workers + nodes_; ++end) {
+            links_[end].above = links_[end].below = static_cast<std::uint16_t>(end);
+        }
+        for (unsigned i = 0; i < workers; ++i) {
+            links_[i].end = static_cast<std::uint16_t>(workers + (node_of.empty() ? 0 : node_of[i]));
+        }
     }
     idle_set(idle_set const&) = delete;
     idle_set& operator=(idle_set const&) = delete;
 
     // For pushers, on any thread, after a full_fence() behind what they pushed, and for the last searcher. If nobody
     // searches and somebody is parked: takes the worker parked last, whose caches are the warmest, and counts it as
-    // searching. The caller must unpark its driver. One load when nobody is parked or somebody searches.
-    std::optional<unsigned> worker_to_wake() noexcept {
+    // searching; of the node `near`, or of the next one that has any. The caller must unpark its driver. One load when
+    // nobody is parked or somebody searches.
+    std::optional<unsigned> worker_to_wake(unsigned near = 0) noexcept {
         if (!wake_is_due()) {
             return std::nullopt;
         }
@@ -84,7 +92,7 @@ public:
         if (!wake_is_due()) {
             return std::nullopt;
         }
-        unsigned const index = links_[workers_].below;
+        unsigned const index = parked_last(near);
         unlink(index);
         counts_.fetch_add(one_searching - one_parked, mo_relaxed);
         return index;
@@ -163,11 +171,13 @@ public:
     }
 
 private:
-    // The list of the parked, a ring of indices; links_[workers_] is its end. All under the lock.
+    // The lists of the parked, one for each node: rings of indices, with links_[workers_ + node] for an end. All under
+    // the lock but `end`, which does not change.
     struct link {
         guarded<std::uint16_t> above{0};
         guarded<std::uint16_t> below{0};  // of the end: the worker parked last
         guarded<bool> parked{false};
+        std::uint16_t end = 0;
     };
 
     // counts_: | parked 16 | searching 16 |
@@ -181,14 +191,32 @@ private:
         return searching_in(counts) == 0 && parked_in(counts) != 0;
     }
 
+    // Somebody is parked: under the lock, counts and lists agree.
+    unsigned parked_last(unsigned near) const noexcept {
+        unsigned node = near < nodes_ ? near : 0;
+        while (links_[workers_ + node].below == workers_ + node) {
+            node = node + 1 == nodes_ ? 0 : node + 1;
+        }
+        return links_[workers_ + node].below;
+    }
+
+    static unsigned count_nodes(std::span<std::uint16_t const> node_of) noexcept {
+        unsigned nodes = 1;
+        for (std::uint16_t const node : node_of) {
+            nodes = node >= nodes ? node + 1U : nodes;
+        }
+        return nodes;
+    }
+
     void link_on_top(unsigned index) noexcept {
         link& own = links_[index];
         MAGPIE_ASSERT(!own.parked);
-        std::uint16_t const top = links_[workers_].below;
-        own.above = static_cast<std::uint16_t>(workers_);
+        link& list = links_[own.end];
+        std::uint16_t const top = list.below;
+        own.above = own.end;
         own.below = top;
         links_[top].above = static_cast<std::uint16_t>(index);
-        links_[workers_].below = static_cast<std::uint16_t>(index);
+        list.below = static_cast<std::uint16_t>(index);
         own.parked = true;
     }
 
@@ -203,6 +231,7 @@ private:
     alignas(cache_line_size) atomic<std::uint32_t> counts_{0};
     alignas(cache_line_size) spin_lock lock_;
     unsigned const workers_;
+    unsigned const nodes_;
     std::unique_ptr<link[]> const links_;
 };
 

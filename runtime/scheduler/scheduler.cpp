@@ -11,7 +11,6 @@
 #include <magpie/runtime/scheduler/worker.hpp>
 
 #include <pthread.h>
-#include <sched.h>
 #include <time.h>
 
 #include <algorithm>
@@ -32,34 +31,18 @@ time_point coarse_now() noexcept {
     return time_point(std::chrono::seconds(t.tv_sec) + std::chrono::nanoseconds(t.tv_nsec));
 }
 
-void bind_to_cpu(unsigned nth) noexcept {
-    cpu_set_t allowed;
-    CPU_ZERO(&allowed);
-    if (sched_getaffinity(0, sizeof allowed, &allowed) != 0) {
-        return;
-    }
-    unsigned left = nth % static_cast<unsigned>(CPU_COUNT(&allowed));
-    for (int cpu = 0; cpu < CPU_SETSIZE; ++cpu) {
-        if (CPU_ISSET(cpu, &allowed) && left-- == 0) {
-            cpu_set_t one;
-            CPU_ZERO(&one);
-            CPU_SET(cpu, &one);
-            pthread_setaffinity_np(pthread_self(), sizeof one, &one);
-            return;
-        }
-    }
-}
-
 } // namespace
 
-scheduler::scheduler(config settings, driver_factory const& make_driver)
-    : scheduler(std::move(settings), make_driver, effective_workers(settings).count) {}
+scheduler::scheduler(config settings, driver_factory const& make_driver, std::string const& root)
+    : scheduler(std::move(settings), make_driver, place_workers(settings, allowed_cpus(), root)) {}
 
-scheduler::scheduler(config&& settings, driver_factory const& make_driver, unsigned count)
-    : idle(count), settings_(std::move(settings)), simulated_(settings_.clock == clock_kind::simulated),
+scheduler::scheduler(config&& settings, driver_factory const& make_driver, worker_places&& places)
+    : idle(places.count, places.nodes), settings_(std::move(settings)), places_(std::move(places)),
+      simulated_(settings_.clock == clock_kind::simulated),
       serial_(live_schedulers::enter(*this)), hooks_(std::make_shared<hooks const>(settings_.hooks)),
-      outside_(std::make_shared<outside_work>(*this)), registry_(count), make_driver_(make_driver),
+      outside_(std::make_shared<outside_work>(*this)), registry_(places_.count), make_driver_(make_driver),
       blocking_(settings_.blocking_threads, settings_.name, [this] { outside_->end(); }) {
+    unsigned const count = places_.count;
     for (unsigned i = 0; i < count; ++i) {
         workers_.push_back(std::make_unique<worker>(*this, i, make_driver(settings_, i)));
     }
@@ -94,8 +77,8 @@ scheduler::~scheduler() {
 void scheduler::serve(unsigned index) {
     pthread_setname_np(pthread_self(), (settings_.name + "/" + std::to_string(index)).substr(0, 15).c_str());
     set_frame_limit(settings_.frame_cache);
-    if (settings_.pin) {
-        bind_to_cpu(index);
+    if (!places_.cpus.empty()) {
+        bind_to_cpu(places_.cpus[index]);
     }
     workers_[index]->run(stopping_);
 }
@@ -138,9 +121,14 @@ void scheduler::inject_overflow(intrusive_queue<work_item>&& items, std::size_t 
     (void)injected.push_batch(std::move(items), count);
 }
 
+// Of the calling thread, a worker's or not.
+unsigned scheduler::near_node() const noexcept {
+    return places_.nodes.empty() ? 0 : places_.where.node_of(current_cpu());
+}
+
 void scheduler::wake_one() noexcept {
     full_fence();  // the pusher's fence of idle_set's proof: orders the work before the look at who is parked
-    if (auto const index = idle.worker_to_wake()) {
+    if (auto const index = idle.worker_to_wake(near_node())) {
         workers_[*index]->loop().unpark();
     }
 }

@@ -15,6 +15,7 @@
 #include <magpie/runtime/scheduler/outside_wait.hpp>
 #include <magpie/runtime/scheduler/post_queue.hpp>
 #include <magpie/runtime/scheduler/stall_monitor.hpp>
+#include <magpie/runtime/scheduler/topology.hpp>
 #include <magpie/runtime/task_info.hpp>
 
 #include <chrono>
@@ -24,6 +25,7 @@
 #include <functional>
 #include <memory>
 #include <mutex>
+#include <span>
 #include <string>
 #include <string_view>
 #include <thread>
@@ -58,13 +60,16 @@ private:
 // All workers, and what they share. Outlives every worker and every spawned task's end; handles may outlive it.
 class scheduler {
 public:
-    scheduler(config settings, driver_factory const& make_driver);
+    // `root` stands before /sys, for tests of machines with several NUMA nodes.
+    scheduler(config settings, driver_factory const& make_driver, std::string const& root = "");
     scheduler(scheduler const&) = delete;
     scheduler& operator=(scheduler const&) = delete;
     // All tasks must have ended: see drain().
     ~scheduler();
 
     config const& settings() const noexcept { return settings_; }
+    // The node of each worker; empty if they have none, or all the same (topology.hpp).
+    std::span<std::uint16_t const> nodes_of_workers() const noexcept { return places_.nodes; }
     unsigned size() const noexcept { return static_cast<unsigned>(registry_.size()); }  // also while they are made
     // With the spare one, if it has ever been lent.
     unsigned size_with_spare() const noexcept { return size() + (spare() != nullptr ? 1 : 0); }
@@ -154,7 +159,7 @@ private:
         std::uint64_t spawned = 0;
     };
 
-    scheduler(config&& settings, driver_factory const& make_driver, unsigned count);
+    scheduler(config&& settings, driver_factory const& make_driver, worker_places&& places);
     task<> run_posted();
     void serve(unsigned index);
     void stop() noexcept;
@@ -165,7 +170,10 @@ private:
     bool drive_until_drained(std::chrono::steady_clock::time_point until);
     std::string deadlock_report();
 
+    unsigned near_node() const noexcept;
+
     config settings_;
+    worker_places places_;
     bool simulated_;
     std::uint64_t serial_;
     std::shared_ptr<hooks const> hooks_;

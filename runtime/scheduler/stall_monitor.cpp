@@ -54,7 +54,8 @@ void ask_for_short_slice() noexcept {
 }  // namespace
 
 stall_monitor::stall_monitor(scheduler& of)
-    : shared_(of), threshold_(of.settings().stall_threshold), records_(of.size() + 1) {
+    : shared_(of), threshold_(of.settings().stall_threshold), records_(of.size() + 1),
+      trimmer_(frame_cache::look()) {
     for (record& each : records_) {
         each.since = std::chrono::steady_clock::now();
     }
@@ -122,6 +123,7 @@ void stall_monitor::watch() {
         } catch (std::bad_alloc const&) {
             // no memory to tell of a stall: the next look tries again
         }
+        trim_if_due(now);
         lock.lock();
         if (now - last_sign >= drowsy_after) {
             sleep_until_needed(lock);
@@ -137,9 +139,22 @@ void stall_monitor::sleep_until_needed(std::unique_lock<std::mutex>& lock) {
     asleep_.store(true, mo_relaxed);
     full_fence();  // pairs with the one in woke_up()
     if (shared_.idle.parked() == shared_.size()) {
-        wake_.wait(lock, [this] { return stop_ || woken_; });
+        auto const needed = [this] { return stop_ || woken_; };
+        time_point const due = trimmer_.due(std::chrono::steady_clock::now(), frame_cache::look());
+        if (due == time_point::max()) {
+            wake_.wait(lock, needed);
+        } else {
+            wake_.wait_until(lock, due, needed);
+        }
     }
     asleep_.store(false, mo_relaxed);
+}
+
+void stall_monitor::trim_if_due(time_point now) noexcept {
+    auto const seen = frame_cache::look();
+    if (trimmer_.due(now, seen) <= now && shared_.idle.parked() == shared_.size() && trim_.start(shared_)) {
+        trimmer_.trimmed(now, seen);
+    }
 }
 
 // True if some worker is awake, or has run something since the last look.

@@ -11,6 +11,8 @@
 //   asleep     --a worker has left its sleep-->                 watching    that worker wakes the thread
 //   watching   --nobody did anything for 50 ms-->               asleep      costs nothing until somebody does
 //
+// It also sees to it that the memory of a burst is given back (frame_trimmer.hpp): for that it sleeps until a deadline.
+//
 // Falling asleep and waking up is Dekker's pattern: the monitor sets asleep_, fences, and counts the parked workers
 // once more; a worker is taken off the parked, fences, and reads asleep_. One of them sees the other.
 //
@@ -23,6 +25,7 @@
 
 #include <magpie/runtime/clock.hpp>
 #include <magpie/runtime/detail/atomic.hpp>
+#include <magpie/runtime/scheduler/frame_trimmer.hpp>
 #include <magpie/runtime/task_info.hpp>
 
 #include <chrono>
@@ -80,6 +83,7 @@ private:
 
     void watch();
     void sleep_until_needed(std::unique_lock<std::mutex>& lock);
+    void trim_if_due(time_point now) noexcept;
     bool look_at_all(time_point now);
     void kick_if_held_back() noexcept;
     bool look_at(unsigned index, time_point now);
@@ -103,6 +107,9 @@ private:
     bool stop_ = false;
     bool woken_ = false;
     std::thread thread_;
+
+    frame_trimmer trimmer_;
+    frame_trim trim_;
 };
 
 }  // namespace magpie::detail

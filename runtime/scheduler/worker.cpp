@@ -29,6 +29,7 @@ worker::worker(scheduler& shared, unsigned index, std::unique_ptr<driver> loop)
       may_steal_(shared.settings().steal && !shared.simulated() && shared.size() > 1),
       budget_(static_cast<std::int32_t>(shared.settings().event_interval)), ready_(shared.settings().seed),
       loop_(std::move(loop)), random_(seed_for(shared.settings(), index)),
+      order_(shared.nodes_of_workers(), index),
       glances_(std::make_unique<glance[]>(shared.size() + 1)), next_deadline_(timer_heap::no_deadline) {}
 
 worker::~worker() = default;

@@ -16,6 +16,7 @@
 #include <magpie/runtime/scheduler/inject_queue.hpp>
 #include <magpie/runtime/scheduler/ready_fifo.hpp>
 #include <magpie/runtime/scheduler/run_queue.hpp>
+#include <magpie/runtime/scheduler/steal_order.hpp>
 #include <magpie/runtime/scheduler/timer_heap.hpp>
 
 #include <cstdint>
@@ -237,6 +238,7 @@ private:
     ready_fifo ready_;
     std::unique_ptr<driver> loop_;
     fast_rand random_;
+    steal_order order_;          // in which this worker visits the others
     struct glance {  // of a thief at another's queue
         std::uint32_t oldest = 0;
         unsigned same = 0;   // looks on end at which that did not change

@@ -59,7 +59,7 @@ work_item* worker::steal_from_others(unsigned looks_at_few) noexcept {
     unsigned const others = shared_.size_with_spare();
     unsigned const first = random_.below(others);
     for (unsigned i = 0; i < others; ++i) {
-        worker& victim = shared_.at((first + i) % others);
+        worker& victim = shared_.at(order_.at(i, first, others));
         if (&victim == this) {
             continue;
         }

@@ -67,7 +67,7 @@ bool worker::rescue_others() noexcept {
     unsigned const count = shared_.size_with_spare();
     unsigned const first = random_.below(count);
     for (unsigned i = 0; i < count; ++i) {
-        worker& each = shared_.at((first + i) % count);
+        worker& each = shared_.at(order_.at(i, first, count));
         if (&each != this && each.is_stuck() && each.is_stranded()) {
             found = take_over(each) || found;
         }

@@ -2,37 +2,22 @@
 
 #include <doctest/doctest.h>
 
-#include <cstdlib>
-#include <filesystem>
-#include <fstream>
 #include <string>
+
+#include <runtime/support/fake_root.hpp>
 
 namespace {
 
-// A directory that stands for "/", removed at the end.
-class fake_root {
+class fake_root : public magpie::tests::fake_root {
 public:
-    fake_root() {
-        auto pattern = (std::filesystem::temp_directory_path() / "magpie-root-XXXXXX").string();
-        REQUIRE(::mkdtemp(pattern.data()) != nullptr);
-        path_ = pattern;
-    }
-    fake_root(fake_root const&) = delete;
-    fake_root& operator=(fake_root const&) = delete;
-    ~fake_root() { std::filesystem::remove_all(path_); }
-
     fake_root& file(std::string const& path, std::string const& text) {
-        std::filesystem::create_directories(std::filesystem::path(path_ + path).parent_path());
-        std::ofstream(path_ + path) << text;
+        magpie::tests::fake_root::file(path, text);
         return *this;
     }
     fake_root& group(std::string const& text) { return file("/proc/self/cgroup", text); }
     fake_root& mounts(std::string const& text) { return file("/proc/self/mountinfo", text); }
 
-    magpie::worker_count count(unsigned affinity) const { return magpie::detail::count_cpus(affinity, path_); }
-
-private:
-    std::string path_;
+    magpie::worker_count count(unsigned affinity) const { return magpie::detail::count_cpus(affinity, path()); }
 };
 
 constexpr auto unified =

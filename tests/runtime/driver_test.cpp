@@ -5,8 +5,10 @@
 #include <magpie/runtime/detail/spawn.hpp>
 #include <magpie/runtime/runtime.hpp>
 #include <magpie/runtime/scheduler/scheduler.hpp>
+#include <magpie/runtime/scheduler/topology.hpp>
 #include <magpie/runtime/scheduler/worker.hpp>
 #include <magpie/runtime/this_task.hpp>
+#include <runtime/support/fake_root.hpp>
 #include <runtime/support/kit.hpp>
 
 #include <doctest/doctest.h>
@@ -16,6 +18,8 @@
 #include <condition_variable>
 #include <memory>
 #include <mutex>
+#include <string>
+#include <thread>
 #include <utility>
 #include <vector>
 
@@ -72,10 +76,13 @@ private:
 // A scheduler over noting drivers, all of whose tasks end before it does.
 class rig {
 public:
-    explicit rig(config c)
-        : all(c.workers), shared(std::move(c), [this](config const&, unsigned index) {
-              return std::make_unique<noting_driver>(all[index]);
-          }) {}
+    explicit rig(config c, std::string const& root = "")
+        : all(c.workers), shared(
+                              std::move(c),
+                              [this](config const&, unsigned index) {
+                                  return std::make_unique<noting_driver>(all[index]);
+                              },
+                              root) {}
     ~rig() {
         shared.refuse_spawns();
         shared.cancel_all();
@@ -150,6 +157,43 @@ TEST_CASE("driver: one spawn from outside wakes one sleeper, once") {
         // The sleeper that was woken may, as the last searcher, wake one more for what it could not see.
         CHECK(r.unparks() - before >= 1);
         CHECK(r.unparks() - before <= 2);
+    }
+}
+
+TEST_CASE("driver: of workers in two nodes, one of the spawner's node is woken first") {
+    auto const cpus = detail::allowed_cpus();
+    if (cpus.size() < 2) {
+        return;
+    }
+    fake_root root;
+    root.node(0, std::to_string(cpus[0]));
+    root.node(1, std::to_string(cpus[1]));
+    config c = quick(4);
+    c.pin = true;
+    rig r(c, root.path());
+    auto const nodes = r.shared.nodes_of_workers();
+    std::vector<unsigned> const found(nodes.begin(), nodes.end());
+    for (unsigned i = 0; i < 4; ++i) {  // worker i is bound to the i-th CPU allowed, over and over
+        CHECK(found[i] == (i % cpus.size() == 1 ? 1 : 0));
+    }
+    auto const unparks_in = [&](unsigned node) {
+        int sum = 0;
+        for (unsigned i = 0; i < 4; ++i) {
+            sum += found[i] == node ? r.all[i].unparks.load() : 0;
+        }
+        return sum;
+    };
+    for (unsigned const node : {0U, 1U, 0U, 1U}) {
+        std::thread spawner([&] {
+            detail::bind_to_cpu(cpus[node]);
+            for (int i = 0; i < 10; ++i) {
+                until([&] { return r.asleep() == 4; });
+                int const before = unparks_in(node);
+                r.spawn(nothing()).blocking_wait();
+                CHECK(unparks_in(node) > before);
+            }
+        });
+        spawner.join();
     }
 }
 

@@ -4,6 +4,7 @@
 #include <doctest/doctest.h>
 
 #include <condition_variable>
+#include <cstdint>
 #include <memory>
 #include <mutex>
 #include <optional>
@@ -39,6 +40,43 @@ TEST_CASE("idle_set: wakes the worker parked last, one at a time while it search
     CHECK(idle.worker_to_wake() == 2U);
     CHECK(idle.stop_searching());
     CHECK(idle.worker_to_wake() == std::nullopt);
+}
+
+TEST_CASE("idle_set: of several nodes, the near one's worker that was parked last, then those of the next node") {
+    std::vector<std::uint16_t> const node_of{0, 1, 2, 0, 1, 2};
+    idle_set idle(6, node_of);
+    for (unsigned i = 0; i < 6; ++i) {
+        idle.park(i, false);
+    }
+    auto const wake = [&](unsigned near) {
+        auto const woken = idle.worker_to_wake(near);
+        CHECK(idle.stop_searching());
+        return woken;
+    };
+    CHECK(wake(1) == 4U);
+    CHECK(wake(1) == 1U);
+    CHECK(wake(1) == 5U);  // nobody is left in node 1
+    CHECK(idle.claim(2));
+    CHECK(idle.stop_searching());
+    CHECK(wake(2) == 3U);  // behind the last node comes the first
+    CHECK(wake(7) == 0U);  // there is no such node: as the first
+    CHECK(idle.parked() == 0);
+    CHECK(idle.worker_to_wake(0) == std::nullopt);
+    idle.park(4, false);
+    CHECK(idle.unpark_self(4));
+    idle.park(5, false);
+    CHECK(wake(1) == 5U);
+}
+
+TEST_CASE("idle_set: a node that has no worker, and nodes of which only one has any") {
+    std::vector<std::uint16_t> const node_of{3, 1};
+    idle_set idle(2, node_of);
+    idle.park(0, false);
+    idle.park(1, false);
+    CHECK(idle.worker_to_wake(2) == 0U);
+    CHECK(idle.stop_searching());
+    CHECK(idle.worker_to_wake(2) == 1U);
+    CHECK(idle.stop_searching());
 }
 
 TEST_CASE("idle_set: at most half of the workers search, one at least") {

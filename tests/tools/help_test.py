@@ -38,7 +38,7 @@ class Help(unittest.TestCase):
 class Small(unittest.TestCase):
     def test_doctor(self):
         text = run("doctor", check=0).stdout
-        for word in ("kernel", "io_uring", "workers", "open files"):
+        for word in ("kernel", "io_uring", "workers", "NUMA nodes", "open files"):
             self.assertIn(word, text)
 
     def test_doctor_as_json(self):

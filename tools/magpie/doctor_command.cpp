@@ -112,6 +112,19 @@ finding look_at_workers(config const& settings) {
     return result;
 }
 
+finding look_at_nodes(config const& settings) {
+    unsigned const nodes = numa_nodes();
+    finding result{.name = "NUMA nodes", .value = std::to_string(nodes)};
+    if (nodes > 1) {
+        result.value += settings.pin ? ", bound workers prefer their own" : ", all alike to workers that are not bound";
+        if (!settings.pin) {
+            result.advice = "On a machine that runs little else, set runtime.pin = true: bound workers take work from "
+                            "their own NUMA node first.";
+        }
+    }
+    return result;
+}
+
 finding look_at_clock() {
     finding result{.name = "clock",
                    .value = first_line("/sys/devices/system/clocksource/clocksource0/current_clocksource")};
@@ -155,6 +168,7 @@ std::vector<finding> look_around(config const& settings) {
             look_at_io_uring(can),
             look_at_poll(can),
             look_at_workers(settings),
+            look_at_nodes(settings),
             look_at_open_files(),
             look_at_locked_memory(can),
             look_at_backlog(can),

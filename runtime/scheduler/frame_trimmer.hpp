@@ -1,0 +1,65 @@
+#pragma once
+
+// When the memory of a burst goes back to the system.
+//
+// Frames that no cache has room for go back to the allocator, but glibc's gives the system only what lies at the end of
+// its heap: after a burst of a million tasks one block that is still in use keeps hundreds of megabytes resident. So
+// when the burst has been over for a while, the depot is emptied, and the allocator asked to give back every free page
+// (malloc_trim). That takes a third of a millisecond for each megabyte, during which other threads' allocations may
+// wait: never in a worker, only once for each burst, and only when no worker has anything to do just then.
+
+#include <magpie/runtime/clock.hpp>
+#include <magpie/runtime/detail/atomic.hpp>
+#include <magpie/runtime/detail/blocking.hpp>
+#include <magpie/runtime/scheduler/frame_cache.hpp>
+
+#include <chrono>
+#include <cstddef>
+
+namespace magpie::detail {
+
+// Decides when: a pure function of what it is shown, in the stall monitor's thread.
+class frame_trimmer {
+public:
+    static constexpr std::size_t worth_it = std::size_t{8} << 20;  // bytes: less is not given back
+    static constexpr std::size_t little = std::size_t{1} << 20;    // bytes: freeing less is no burst
+    static constexpr duration quiet = std::chrono::seconds{1};     // since the burst
+
+    explicit frame_trimmer(frame_cache::freed seen) noexcept : trimmed_(seen.ever), moved_(seen.ever) {}
+
+    // When to look again, if nothing happens until then; max(): there is nothing to give back. To be asked again after
+    // frames may have been freed, the sooner the better: what it has not seen is not quiet.
+    time_point due(time_point now, frame_cache::freed seen) noexcept {
+        if (seen.ever - moved_ >= little) {
+            moved_ = seen.ever;
+            since_ = now;
+        }
+        return (seen.ever - trimmed_) + seen.in_depot >= worth_it ? since_ + quiet : time_point::max();
+    }
+    // It has been done, or could not be: what is still there is looked at again a while later.
+    void trimmed(time_point now, frame_cache::freed seen) noexcept {
+        trimmed_ = moved_ = seen.ever;
+        since_ = now;
+    }
+
+private:
+    std::size_t trimmed_;  // bytes that had ever been freed at the last trim
+    std::size_t moved_;    // and when that had last grown by more than a little
+    time_point since_{};   // which was then
+};
+
+// Does it, on a thread of the blocking pool.
+class frame_trim final : public blocking_call {
+public:
+    void run() noexcept override {
+        frame_cache::trim();
+        running_.store(false, mo_release);  // pairs with the acquire in start()
+    }
+    // False: one is under way already. Without a thread to be had, nothing is done.
+    bool start(scheduler& where) noexcept;
+
+private:
+    atomic<bool> running_{false};
+};
+
+}  // namespace magpie::detail

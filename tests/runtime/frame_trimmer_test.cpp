@@ -1,0 +1,89 @@
+#include <magpie/runtime/runtime.hpp>
+#include <magpie/runtime/scheduler/frame_trimmer.hpp>
+#include <magpie/runtime/spawn.hpp>
+
+#include <doctest/doctest.h>
+
+#include <chrono>
+#include <cstddef>
+#include <fstream>
+#include <vector>
+
+#include <runtime/support/kit.hpp>
+#include <unistd.h>
+
+namespace {
+
+using namespace magpie;
+using namespace magpie::detail;
+using namespace magpie::tests;
+using namespace std::chrono_literals;
+
+constexpr std::size_t mib = std::size_t{1} << 20;
+constexpr time_point start{1h};
+constexpr time_point never = time_point::max();
+
+TEST_CASE("frame_trimmer: nothing was freed, or not enough to be worth it") {
+    frame_trimmer trimmer({.ever = 100 * mib, .in_depot = 0});
+    CHECK(trimmer.due(start, {.ever = 100 * mib, .in_depot = 0}) == never);
+    CHECK(trimmer.due(start, {.ever = 104 * mib, .in_depot = 3 * mib}) == never);
+    CHECK(trimmer.due(start, {.ever = 104 * mib, .in_depot = 4 * mib}) == start + 1s);
+    CHECK(trimmer.due(start + 5s, {.ever = 104 * mib, .in_depot = 0}) == never);
+}
+
+TEST_CASE("frame_trimmer: a second after the last that was freed, once") {
+    frame_trimmer trimmer({});
+    CHECK(trimmer.due(start, {.ever = 50 * mib}) == start + 1s);
+    CHECK(trimmer.due(start + 900ms, {.ever = 90 * mib}) == start + 1900ms);
+    CHECK(trimmer.due(start + 1800ms, {.ever = 90 * mib}) == start + 1900ms);
+    CHECK(trimmer.due(start + 1900ms, {.ever = 90 * mib + 100}) == start + 1900ms);  // a trickle is quiet
+    trimmer.trimmed(start + 1900ms, {.ever = 90 * mib + 100});
+    CHECK(trimmer.due(start + 2s, {.ever = 90 * mib + 100}) == never);
+    CHECK(trimmer.due(start + 3s, {.ever = 99 * mib}) == start + 4s);
+}
+
+TEST_CASE("frame_trimmer: what only lies in the depot is given back, too") {
+    frame_trimmer trimmer({});
+    CHECK(trimmer.due(start, {.ever = 0, .in_depot = 16 * mib}) <= start);  // nothing was freed for long
+    trimmer.trimmed(start, {});
+    CHECK(trimmer.due(start, {.ever = 0, .in_depot = 16 * mib}) == start + 1s);  // there was no thread to do it
+    CHECK(trimmer.due(start, {}) == never);
+}
+
+std::size_t resident_bytes() {
+    std::ifstream file("/proc/self/statm");
+    std::size_t size = 0;
+    std::size_t resident = 0;
+    file >> size >> resident;
+    return resident * static_cast<std::size_t>(::sysconf(_SC_PAGESIZE));
+}
+
+task<> nothing() {
+    co_return;
+}
+
+task<std::size_t> burst(unsigned count) {
+    std::vector<join_handle<void>> handles;
+    handles.reserve(count);
+    for (unsigned i = 0; i < count; ++i) {
+        handles.push_back(spawn(nothing()));
+    }
+    std::size_t const live = resident_bytes();
+    for (auto& each : handles) {
+        co_await each;
+    }
+    co_return live;
+}
+
+TEST_CASE("frame_trimmer: the memory of a burst goes back to the system while the runtime is idle") {
+    runtime rt(threads(2));
+    unsigned const count = rounds(200'000);
+    std::size_t const live = rt.block_on(burst(count));
+    if (sanitized) {
+        return;  // their allocators keep what they like
+    }
+    until([&] { return resident_bytes() + count * std::size_t{200} < live; });  // a task has nearly twice that
+    CHECK(rt.block_on(burst(1000)) > 0);  // and all goes on
+}
+
+}  // namespace
