@@ -71,7 +71,9 @@ protected:
 
 private:
     void adopt(worker& here, task_context& parent_context, std::span<child* const> children) noexcept;
+    std::coroutine_handle<> launch_queued(worker& here, std::span<child* const> children) noexcept;
     std::coroutine_handle<> launch_cancelled(std::span<child* const> children) noexcept;
+    std::coroutine_handle<> arrive_closed(worker& here) noexcept;
     std::coroutine_handle<> resume_parent(worker& here) noexcept;
 
     std::uint32_t total_ = 0;

@@ -15,31 +15,34 @@ std::coroutine_handle<> fork_join::launch(std::coroutine_handle<> parent, task_c
     handle = parent;
     context = &parent_context;
     MAGPIE_ASSERT(!children.empty());
-    if (parent_context.shield_depth == 0 && parent_context.request_pending()) {
+    worker& here = *current_worker();
+    if (parent_context.request_pending() && parent_context.shield_depth == 0) [[unlikely]] {
         if (std::ranges::none_of(children, &child::has_started)) {
             cancelled_ = true;
             return parent;
         }
-        adopt(*current_worker(), parent_context, children);
+        adopt(here, parent_context, children);
         return launch_cancelled(children);
     }
-    worker& here = *current_worker();
-    if (!here.fifo() && !parent_context.pinned) {
-        here.reserve_forks(children.size() - 1);  // throws before anything has begun, or not at all
+    if (here.fifo() || parent_context.pinned) [[unlikely]] {
+        return launch_queued(here, children);
     }
+    here.reserve_forks(children.size() - 1);  // throws before anything has begun, or not at all
     adopt(here, parent_context, children);
     outer = here.open_join();
     here.set_open_join(this);
-    if (here.fifo() || parent_context.pinned) {
-        for (child* each : children) {
-            here.push_quietly(*each);
-        }
-        return std::noop_coroutine();
-    }
-    if (children.size() > 1) {
-        here.push_forks(children.subspan(1));
-    }
+    here.push_forks(children.subspan(1));
     return here.step_into(*children[0]);
+}
+
+std::coroutine_handle<> fork_join::launch_queued(worker& here, std::span<child* const> children) noexcept {
+    adopt(here, *context, children);
+    outer = here.open_join();
+    here.set_open_join(this);
+    for (child* each : children) {
+        here.push_quietly(*each);
+    }
+    return std::noop_coroutine();
 }
 
 void fork_join::adopt(worker& here, task_context& parent_context, std::span<child* const> children) noexcept {
@@ -74,12 +77,8 @@ std::coroutine_handle<> fork_join::launch_cancelled(std::span<child* const> chil
 std::coroutine_handle<> fork_join::arrive(child& ended) noexcept {
     MAGPIE_ASSERT(ended.join == this);
     worker& here = *current_worker();
-    if (here.open_join() != this) {
-        // acq_rel: pairs with the other subtractions; the last one sees what every child stored.
-        if (pending_.fetch_sub(1, mo_acq_rel) == 1 && context->complete(*this)) {
-            return resume_parent(here);
-        }
-        return std::noop_coroutine();
+    if (here.open_join() != this) [[unlikely]] {
+        return arrive_closed(here);
     }
     if (++ended_here_ == total_) {
         here.set_open_join(outer);
@@ -87,12 +86,20 @@ std::coroutine_handle<> fork_join::arrive(child& ended) noexcept {
     }
     // The next child is on top of the fork stack unless it was exposed or stolen. One that is to be cancelled unstarted
     // goes through the main loop: ending it here would recurse, a level for each.
-    if (here.has_forks() && !here.charge()) {
-        if (work_item* const next = here.pop_fork_of(*this)) {
+    if (!here.charge()) [[likely]] {
+        if (work_item* const next = here.pop_fork_of(*this)) [[likely]] {
             return here.step_into(*next);
         }
     }
     if (close(here)) {
+        return resume_parent(here);
+    }
+    return std::noop_coroutine();
+}
+
+std::coroutine_handle<> fork_join::arrive_closed(worker& here) noexcept {
+    // acq_rel: pairs with the other subtractions; the last one sees what every child stored.
+    if (pending_.fetch_sub(1, mo_acq_rel) == 1 && context->complete(*this)) {
         return resume_parent(here);
     }
     return std::noop_coroutine();
@@ -109,15 +116,17 @@ bool fork_join::close(worker& owner) noexcept {
 }
 
 std::coroutine_handle<> fork_join::resume_parent(worker& here) noexcept {
-    if (context->pinned && context->home != &here) {
-        schedule(*this);
-        return std::noop_coroutine();
+    if (here.fifo() || context->pinned) [[unlikely]] {
+        if (context->pinned && context->home != &here) {
+            schedule(*this);
+            return std::noop_coroutine();
+        }
+        if (here.fifo()) {
+            here.push_quietly(*this);
+            return std::noop_coroutine();
+        }
     }
-    if (here.fifo()) {
-        here.push_quietly(*this);
-        return std::noop_coroutine();
-    }
-    return here.step_into(*this);
+    return here.step_back_into(*this);
 }
 
 bool fork_join::try_cancel() noexcept {

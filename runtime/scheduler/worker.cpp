@@ -23,10 +23,12 @@ std::uint64_t seed_for(config const& settings, unsigned index) noexcept {
 } // namespace
 
 worker::worker(scheduler& shared, unsigned index, std::unique_ptr<driver> loop)
-    : shared_(shared), index_(index), fifo_(shared.simulated()),
+    : shared_(shared), idle_(shared.idle), index_(index), fifo_(shared.simulated()),
       may_steal_(shared.settings().steal && !shared.simulated() && shared.size() > 1),
-      budget_(static_cast<std::int32_t>(shared.settings().event_interval)), ready_(shared.settings().seed),
-      loop_(std::move(loop)), random_(seed_for(shared.settings(), index)), next_deadline_(timer_heap::no_deadline) {}
+      ready_(shared.settings().seed), loop_(std::move(loop)), random_(seed_for(shared.settings(), index)),
+      next_deadline_(timer_heap::no_deadline) {
+    renew_budget();
+}
 
 worker::~worker() = default;
 
@@ -74,24 +76,11 @@ time_point worker::next_deadline() const noexcept {
 void worker::turn(work_item& item) noexcept {
     found_work();
     counters_.tasks_resumed.add();
-    --budget_;
     beat_.add();
     turn_of_.store(item.context, mo_relaxed);
     step_into(item).resume();
     close_joins();
     set_current(nullptr);
-}
-
-std::coroutine_handle<> worker::step_into(work_item& item) noexcept {
-    task_context& task = *item.context;
-    set_current(&task);
-    if (!task.has_started()) {
-        if (task.request_pending()) {
-            return task.finish(finish_kind::unstarted);
-        }
-        task.mark_started();
-    }
-    return item.handle;
 }
 
 // ---------------------------------------------------------------------------------------------- taking work
@@ -100,7 +89,7 @@ work_item* worker::take() noexcept {
     if (fifo_) {
         return take_fifo();
     }
-    if (budget_ <= 0) {
+    if (budget_is_used_up()) {
         look_around();
     }
     if (queue_credit_ > 0) {
@@ -117,21 +106,7 @@ work_item* worker::take() noexcept {
 }
 
 work_item* worker::pop_fork() noexcept {
-    if (forks_.empty()) {
-        return nullptr;
-    }
-    claim::section const alone(forks_claim_);
-    return forks_.pop();
-}
-
-work_item* worker::pop_fork_of(fork_join const& join) noexcept {
-    claim::section const alone(forks_claim_);
-    work_item* const next = forks_.peek();
-    if (next == nullptr || static_cast<fork_join::child*>(next->context)->join != &join ||
-        next->context->request_pending()) {
-        return nullptr;
-    }
-    return forks_.pop();
+    return forks_.empty() ? nullptr : forks_.pop();
 }
 
 work_item* worker::take_queued() noexcept {
@@ -165,9 +140,13 @@ work_item* worker::take_fifo() noexcept {
     return ready_.pop();
 }
 
+void worker::renew_budget() noexcept {
+    look_at_ = beat_.value.load(mo_relaxed) + shared_.settings().event_interval;
+}
+
 void worker::look_around() noexcept {
-    budget_ = static_cast<std::int32_t>(shared_.settings().event_interval);
-    queue_credit_ = (budget_ + 1) / 2;  // the other half is the forks': neither can starve the other
+    renew_budget();
+    queue_credit_ = static_cast<std::int32_t>((shared_.settings().event_interval + 1) / 2);  // the other half is the forks': neither can starve the other
     take_in_pinned();
     loop_->poll();
     fire_timers();
@@ -212,13 +191,9 @@ void worker::take_injected() noexcept {
     }
 }
 
-bool worker::charge() noexcept {
-    beat_.add();
-    if (--budget_ > 0) {
-        return false;
-    }
+bool worker::charge_slowly() noexcept {
     if (fifo_) {
-        budget_ = static_cast<std::int32_t>(shared_.settings().event_interval);
+        renew_budget();
         return !ready_.empty();
     }
     look_around();
@@ -262,10 +237,6 @@ void worker::post_pinned(work_item& item) noexcept {
     shared_.wake(index_);
 }
 
-bool worker::shared_any_parked() const noexcept {
-    return shared_.idle.any_parked();
-}
-
 // The oldest forks are the largest parts of the work: thieves get those. Half of them, but one for everybody who is idle:
 // of few children each may be a long computation, during which nothing more is exposed.
 void worker::expose_forks() noexcept {
@@ -275,11 +246,8 @@ void worker::expose_forks() noexcept {
     }
     auto& queue = run_queue_.owner();
     intrusive_queue<work_item> oldest;
-    {
-        claim::section const alone(forks_claim_);
-        std::size_t const idle = shared_.idle.parked() + shared_.idle.searching();
-        forks_.take_oldest(std::min<std::size_t>(std::max((forks_.size() + 1) / 2, idle), queue.room()), oldest);
-    }
+    std::size_t const idle = idle_.parked() + idle_.searching();
+    forks_.take_oldest(std::min<std::size_t>(std::max((forks_.size() + 1) / 2, idle), queue.room()), oldest);
     queue.push_batch(oldest, oldest.size());
     MAGPIE_ASSERT(oldest.empty());  // there was room, and only the owner fills it
     shared_.wake_one();

@@ -11,8 +11,8 @@
 #include <magpie/runtime/detail/timer.hpp>
 #include <magpie/runtime/driver.hpp>
 #include <magpie/runtime/metrics.hpp>
-#include <magpie/runtime/scheduler/claim.hpp>
 #include <magpie/runtime/scheduler/fork_stack.hpp>
+#include <magpie/runtime/scheduler/idle_set.hpp>
 #include <magpie/runtime/scheduler/inject_queue.hpp>
 #include <magpie/runtime/scheduler/ready_fifo.hpp>
 #include <magpie/runtime/scheduler/run_queue.hpp>
@@ -72,24 +72,22 @@ public:
 
     // The fork stack. reserve_forks() throws std::bad_alloc; push_forks() of as many children then does not throw. They
     // are pushed last one first, so that the first is on top.
-    void reserve_forks(std::size_t more) {
-        claim::section const alone(forks_claim_);
-        forks_.reserve(more);
-    }
+    void reserve_forks(std::size_t more) { forks_.reserve(more); }
     void push_forks(std::span<fork_join::child* const> children) noexcept {
-        {
-            claim::section const alone(forks_claim_);
-            for (std::size_t i = children.size(); i != 0; --i) {
-                forks_.push(children[i - 1]);
-            }
+        for (std::size_t i = children.size(); i != 0; --i) {
+            forks_.put(children[i - 1]);
         }
-        if (forks_wanted_.load(mo_relaxed) || shared_any_parked()) {
+        if (forks_wanted_.load(mo_relaxed) || idle_.any_parked()) [[unlikely]] {
             expose_forks();
         }
     }
-    bool has_forks() const noexcept { return !forks_.empty(); }
     // The newest fork, if it is a child of this join that is not to be cancelled.
-    work_item* pop_fork_of(fork_join const& join) noexcept;
+    work_item* pop_fork_of(fork_join const& join) noexcept {
+        return forks_.pop_if([&join](work_item const& newest) {
+            return static_cast<fork_join::child const*>(newest.context)->join == &join &&
+                   !newest.context->request_pending();
+        });
+    }
 
     // Queues a ready task here, and sees to it that somebody runs it.
     void push(work_item& item) noexcept;
@@ -99,9 +97,27 @@ public:
     bool fifo() const noexcept { return fifo_; }
 
     // Begins a task, or goes on with one, inside the current turn: what to resume.
-    std::coroutine_handle<> step_into(work_item& item) noexcept;
+    std::coroutine_handle<> step_into(work_item& item) noexcept {
+        task_context& task = *item.context;
+        set_current(&task);
+        if (!task.has_started()) {
+            if (task.request_pending()) [[unlikely]] {
+                return task.finish(finish_kind::unstarted);
+            }
+            task.mark_started();
+        }
+        return item.handle;
+    }
+    // Goes on with a task that has started and may run here.
+    std::coroutine_handle<> step_back_into(work_item& item) noexcept {
+        set_current(item.context);
+        return item.handle;
+    }
     // One resumption more in this turn. True: the turn must end, others are waiting.
-    bool charge() noexcept;
+    bool charge() noexcept {
+        beat_.add();
+        return budget_is_used_up() && charge_slowly();
+    }
     // Ends the open phase of all joins of this turn.
     void close_joins() noexcept;
     // Runs a task's first step inside the caller's.
@@ -156,13 +172,15 @@ private:
     work_item* take_as_spare() noexcept;
     void hand_over() noexcept;
     void look_around() noexcept;
+    bool charge_slowly() noexcept;
+    bool budget_is_used_up() const noexcept { return beat_.value.load(mo_relaxed) >= look_at_; }
+    void renew_budget() noexcept;
     void take_in_pinned() noexcept;
     void take_injected() noexcept;
     void fire_timers() noexcept;
     void expose_forks() noexcept;
     work_item* pop_fork() noexcept;
     unsigned take_forks_of(worker& stuck) noexcept;
-    bool shared_any_parked() const noexcept;
     work_item* take_fifo() noexcept;
     work_item* steal_from_others() noexcept;
     void found_work() noexcept;
@@ -186,13 +204,14 @@ private:
 
     // The owner's.
     scheduler& shared_;
+    idle_set const& idle_;  // the scheduler's
     unsigned index_;
     bool fifo_;
     bool may_steal_;
     bool searching_ = false;
     time_point last_find_{};     // when it last took something over from a worker that is stuck
     bool spin_pays_ = true;      // the last sleep ended soon: looking a little longer before sleeping is worth it
-    std::int32_t budget_;        // resumptions until the next look around
+    std::uint64_t look_at_ = 0;  // the beat of the next look around: how many more resumptions until then is the budget
     std::int32_t queue_credit_ = 0;  // of the queues' turn, after a look around: so that forks cannot starve them
     // These three are read by the stall monitor.
     atomic<task_context*> current_{nullptr};
@@ -200,7 +219,6 @@ private:
     counter beat_;
     fork_join* open_ = nullptr;
     fork_stack<work_item> forks_;
-    claim forks_claim_;  // of forks_
     intrusive_queue<work_item> pinned_;
     bool pinned_next_ = false;       // the queues' turns alternate
     ready_fifo ready_;
