@@ -24,6 +24,7 @@
 #include <magpie/runtime/detail/task_context.hpp>
 
 #include <coroutine>
+#include <cstddef>
 #include <cstdint>
 #include <exception>
 #include <span>
@@ -70,11 +71,23 @@ protected:
     bool request_accepted() const noexcept { return accepted_.load(mo_acquire); }
 
 private:
+    void count_on(std::size_t children) noexcept {
+        total_ = static_cast<std::uint32_t>(children);
+        pending_.store(total_ + 1, mo_relaxed);
+    }
     void adopt(worker& here, task_context& parent_context, std::span<child* const> children) noexcept;
+    std::coroutine_handle<> run_first(worker& here, std::span<child* const> children) noexcept;
+
+    // The rarer ways; noinline, so that the usual ones stay short.
+    [[gnu::noinline]] std::coroutine_handle<> launch_slowly(worker& here, std::span<child* const> children);
+    [[gnu::noinline]] std::coroutine_handle<> run_first_slowly(worker& here, child& first) noexcept;
     std::coroutine_handle<> launch_queued(worker& here, std::span<child* const> children) noexcept;
     std::coroutine_handle<> launch_cancelled(std::span<child* const> children) noexcept;
-    std::coroutine_handle<> arrive_closed(worker& here) noexcept;
+    [[gnu::noinline]] std::coroutine_handle<> arrive_closed(worker& here) noexcept;
+    [[gnu::noinline]] std::coroutine_handle<> arrive_charged(worker& here) noexcept;
+    [[gnu::noinline]] std::coroutine_handle<> close_and_go_on(worker& here) noexcept;
     std::coroutine_handle<> resume_parent(worker& here) noexcept;
+    [[gnu::noinline]] std::coroutine_handle<> resume_parent_slowly(worker& here) noexcept;
 
     std::uint32_t total_ = 0;
     std::uint32_t ended_here_ = 0;

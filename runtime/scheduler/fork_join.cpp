@@ -10,29 +10,60 @@
 
 namespace magpie::detail {
 
+// The hot path of launch() and arrive() calls nothing but current_worker(), and ends in a tail call where it is left: so
+// hardly a register has to be saved.
 std::coroutine_handle<> fork_join::launch(std::coroutine_handle<> parent, task_context& parent_context,
                                           std::span<child* const> children) {
     handle = parent;
     context = &parent_context;
     MAGPIE_ASSERT(!children.empty());
     worker& here = *current_worker();
-    if (parent_context.request_pending() && parent_context.shield_depth == 0) [[unlikely]] {
-        if (std::ranges::none_of(children, &child::has_started)) {
-            cancelled_ = true;
-            return parent;
-        }
-        adopt(here, parent_context, children);
-        return launch_cancelled(children);
-    }
-    if (here.fifo() || parent_context.pinned) [[unlikely]] {
-        return launch_queued(here, children);
+    if (parent_context.request_pending() || here.fifo() || parent_context.pinned ||
+        parent_context.locals != nullptr) [[unlikely]] {
+        return launch_slowly(here, children);
     }
     here.reserve_forks(children.size() - 1);  // throws before anything has begun, or not at all
-    adopt(here, parent_context, children);
+    count_on(children.size());
+    for (child* each : children) {
+        each->parent = &parent_context;
+        each->home = &here;
+        each->join = this;
+    }
+    return run_first(here, children);
+}
+
+std::coroutine_handle<> fork_join::run_first(worker& here, std::span<child* const> children) noexcept {
     outer = here.open_join();
     here.set_open_join(this);
     here.push_forks(children.subspan(1));
-    return here.step_into(*children[0]);
+    if (children[0]->request_pending() || here.forks_are_wanted()) [[unlikely]] {
+        return run_first_slowly(here, *children[0]);
+    }
+    return here.step_surely_into(*children[0]);
+}
+
+std::coroutine_handle<> fork_join::run_first_slowly(worker& here, child& first) noexcept {
+    if (here.forks_are_wanted()) {
+        here.expose_forks();
+    }
+    return here.step_into(first);
+}
+
+std::coroutine_handle<> fork_join::launch_slowly(worker& here, std::span<child* const> children) {
+    if (context->request_pending() && context->shield_depth == 0) {
+        if (std::ranges::none_of(children, &child::has_started)) {
+            cancelled_ = true;
+            return handle;
+        }
+        adopt(here, *context, children);
+        return launch_cancelled(children);
+    }
+    if (here.fifo() || context->pinned) {
+        return launch_queued(here, children);
+    }
+    here.reserve_forks(children.size() - 1);  // as in launch()
+    adopt(here, *context, children);
+    return run_first(here, children);
 }
 
 std::coroutine_handle<> fork_join::launch_queued(worker& here, std::span<child* const> children) noexcept {
@@ -46,8 +77,7 @@ std::coroutine_handle<> fork_join::launch_queued(worker& here, std::span<child* 
 }
 
 void fork_join::adopt(worker& here, task_context& parent_context, std::span<child* const> children) noexcept {
-    total_ = static_cast<std::uint32_t>(children.size());
-    pending_.store(total_ + 1, mo_relaxed);
+    count_on(children.size());
     for (child* each : children) {
         each->parent = &parent_context;
         each->home = &here;
@@ -86,11 +116,25 @@ std::coroutine_handle<> fork_join::arrive(child& ended) noexcept {
     }
     // The next child is on top of the fork stack unless it was exposed or stolen. One that is to be cancelled unstarted
     // goes through the main loop: ending it here would recurse, a level for each.
-    if (!here.charge()) [[likely]] {
-        if (work_item* const next = here.pop_fork_of(*this)) [[likely]] {
-            return here.step_into(*next);
+    if (here.charge_quickly()) [[unlikely]] {
+        return arrive_charged(here);
+    }
+    if (work_item* const next = here.pop_fork_of(*this)) [[likely]] {
+        return here.step_surely_into(*next);
+    }
+    return close_and_go_on(here);
+}
+
+std::coroutine_handle<> fork_join::arrive_charged(worker& here) noexcept {
+    if (!here.charge_slowly()) {
+        if (work_item* const next = here.pop_fork_of(*this)) {
+            return here.step_surely_into(*next);
         }
     }
+    return close_and_go_on(here);
+}
+
+std::coroutine_handle<> fork_join::close_and_go_on(worker& here) noexcept {
     if (close(here)) {
         return resume_parent(here);
     }
@@ -117,14 +161,19 @@ bool fork_join::close(worker& owner) noexcept {
 
 std::coroutine_handle<> fork_join::resume_parent(worker& here) noexcept {
     if (here.fifo() || context->pinned) [[unlikely]] {
-        if (context->pinned && context->home != &here) {
-            schedule(*this);
-            return std::noop_coroutine();
-        }
-        if (here.fifo()) {
-            here.push_quietly(*this);
-            return std::noop_coroutine();
-        }
+        return resume_parent_slowly(here);
+    }
+    return here.step_back_into(*this);
+}
+
+std::coroutine_handle<> fork_join::resume_parent_slowly(worker& here) noexcept {
+    if (context->pinned && context->home != &here) {
+        schedule(*this);
+        return std::noop_coroutine();
+    }
+    if (here.fifo()) {
+        here.push_quietly(*this);
+        return std::noop_coroutine();
     }
     return here.step_back_into(*this);
 }

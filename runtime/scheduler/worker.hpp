@@ -71,16 +71,15 @@ public:
     void set_open_join(fork_join* join) noexcept { open_ = join; }
 
     // The fork stack. reserve_forks() throws std::bad_alloc; push_forks() of as many children then does not throw. They
-    // are pushed last one first, so that the first is on top.
+    // are pushed last one first, so that the first is on top. If forks are wanted then, expose_forks() is called for.
     void reserve_forks(std::size_t more) { forks_.reserve(more); }
     void push_forks(std::span<fork_join::child* const> children) noexcept {
         for (std::size_t i = children.size(); i != 0; --i) {
             forks_.put(children[i - 1]);
         }
-        if (forks_wanted_.load(mo_relaxed) || idle_.any_parked()) [[unlikely]] {
-            expose_forks();
-        }
     }
+    bool forks_are_wanted() const noexcept { return forks_wanted_.load(mo_relaxed) || idle_.any_parked(); }
+    void expose_forks() noexcept;
     // The newest fork, if it is a child of this join that is not to be cancelled.
     work_item* pop_fork_of(fork_join const& join) noexcept {
         return forks_.pop_if([&join](work_item const& newest) {
@@ -108,16 +107,24 @@ public:
         }
         return item.handle;
     }
-    // Goes on with a task that has started and may run here.
+    // As step_into(), for an item of which is known that it is not to end before it has started.
+    std::coroutine_handle<> step_surely_into(work_item& item) noexcept {
+        item.context->mark_started();
+        return step_back_into(item);
+    }
+    // As that, for a task that has started.
     std::coroutine_handle<> step_back_into(work_item& item) noexcept {
         set_current(item.context);
         return item.handle;
     }
     // One resumption more in this turn. True: the turn must end, others are waiting.
-    bool charge() noexcept {
+    bool charge() noexcept { return charge_quickly() && charge_slowly(); }
+    // The two halves of charge(): true from the first leaves the decision to the second.
+    bool charge_quickly() noexcept {
         beat_.add();
-        return budget_is_used_up() && charge_slowly();
+        return budget_is_used_up();
     }
+    bool charge_slowly() noexcept;
     // Ends the open phase of all joins of this turn.
     void close_joins() noexcept;
     // Runs a task's first step inside the caller's.
@@ -172,13 +179,11 @@ private:
     work_item* take_as_spare() noexcept;
     void hand_over() noexcept;
     void look_around() noexcept;
-    bool charge_slowly() noexcept;
     bool budget_is_used_up() const noexcept { return beat_.value.load(mo_relaxed) >= look_at_; }
     void renew_budget() noexcept;
     void take_in_pinned() noexcept;
     void take_injected() noexcept;
     void fire_timers() noexcept;
-    void expose_forks() noexcept;
     work_item* pop_fork() noexcept;
     unsigned take_forks_of(worker& stuck) noexcept;
     work_item* take_fifo() noexcept;
