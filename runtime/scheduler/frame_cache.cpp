@@ -54,6 +54,9 @@ bool frame_cache::take_batch(std::size_t index) noexcept {
     depot& all = shared();
     auto& shelf = all.shelves[index];
     std::size_t const bytes = batch * (index + 1) * granule;
+    if (bytes_ + bytes > limit_) {
+        return false;
+    }
     {
         std::lock_guard const lock(shelf.lock);
         if (shelf.first == nullptr) {
