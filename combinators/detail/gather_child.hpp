@@ -34,6 +34,9 @@ public:
     value_slot() noexcept {}
     value_slot(value_slot const&) = delete;
     value_slot& operator=(value_slot const&) = delete;
+    ~value_slot()
+        requires std::is_trivially_destructible_v<stored>
+    = default;
     ~value_slot() {
         if (full_) {
             std::destroy_at(std::addressof(value_));
@@ -41,7 +44,9 @@ public:
     }
     void store(stored&& value) {
         std::construct_at(std::addressof(value_), std::move(value));
-        full_ = true;
+        if constexpr (!std::is_trivially_destructible_v<stored>) {
+            full_ = true;
+        }
     }
     stored&& take() noexcept { return std::move(value_); }
 

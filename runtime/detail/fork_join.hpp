@@ -89,11 +89,25 @@ protected:
 private:
     friend class fork_parts;
 
+    void count_on(std::size_t children) noexcept {
+        total_ = static_cast<std::uint32_t>(children);
+        pending_.store(total_ + 1, mo_relaxed);
+    }
     void adopt(worker& here, task_context& parent_context, std::span<child* const> children) noexcept;
+    std::coroutine_handle<> run_first(worker& here, std::span<child* const> children) noexcept;
+
+    // The rarer ways; noinline, so that the usual ones stay short.
+    [[gnu::noinline]] std::coroutine_handle<> launch_slowly(worker& here, std::span<child* const> children);
+    [[gnu::noinline]] std::coroutine_handle<> run_first_slowly(worker& here, child& first) noexcept;
+    std::coroutine_handle<> launch_queued(worker& here, std::span<child* const> children) noexcept;
     std::coroutine_handle<> launch_cancelled(std::span<child* const> children) noexcept;
+    [[gnu::noinline]] std::coroutine_handle<> arrive_closed(worker& here) noexcept;
+    [[gnu::noinline]] std::coroutine_handle<> arrive_charged(worker& here) noexcept;
+    [[gnu::noinline]] std::coroutine_handle<> close_and_go_on(worker& here) noexcept;
     std::coroutine_handle<> resume_parent(worker& here) noexcept;
     // The last child has ended after the join was closed. True: the parent goes on, by the caller's hand.
     bool all_ended() noexcept;
+    [[gnu::noinline]] std::coroutine_handle<> resume_parent_slowly(worker& here) noexcept;
 
     std::uint32_t total_ = 0;        // of a part (fork_parts.hpp): how many until it looks around
     std::uint32_t ended_here_ = 0;

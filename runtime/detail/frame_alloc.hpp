@@ -5,10 +5,28 @@
 
 namespace magpie::detail {
 
+// Frames are recycled by size class; larger ones than the largest class go to the allocator.
+inline constexpr std::size_t frame_granule = 32;
+inline constexpr std::size_t largest_recycled_frame = 2048;
+constexpr std::size_t frame_class(std::size_t size) noexcept {
+    return (size - 1) / frame_granule;
+}
+[[nodiscard]] void* allocate_frame_of(std::size_t frame_class);
+void deallocate_frame_of(void* memory, std::size_t frame_class) noexcept;
+
 // Memory for coroutine frames and task records, recycled per thread (runtime/scheduler/frame_cache.hpp). Any thread
 // may free what another allocated. `size` must be the size that was asked for. Throws std::bad_alloc.
-[[nodiscard]] void* allocate_frame(std::size_t size);
-void deallocate_frame(void* memory, std::size_t size) noexcept;
+// Inline, because a frame's size is a constant by the time it is compiled to instructions, and so is its class.
+[[nodiscard]] inline void* allocate_frame(std::size_t size) {
+    return size <= largest_recycled_frame ? allocate_frame_of(frame_class(size)) : ::operator new(size);
+}
+inline void deallocate_frame(void* memory, std::size_t size) noexcept {
+    if (size <= largest_recycled_frame) {
+        deallocate_frame_of(memory, frame_class(size));
+    } else {
+        ::operator delete(memory);
+    }
+}
 
 // Base of final classes whose objects lie there, one by one; over-aligned ones lie on the heap.
 struct recycled {

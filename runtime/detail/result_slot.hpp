@@ -1,5 +1,7 @@
 #pragma once
 
+#include <magpie/runtime/detail/assert.hpp>
+
 #include <cstdint>
 #include <exception>
 #include <memory>
@@ -39,6 +41,12 @@ public:
     template <class... Args>
     void set_value(Args&&... args) {
         reset();
+        set_first_value(std::forward<Args>(args)...);
+    }
+    // The slot is empty as yet.
+    template <class... Args>
+    void set_first_value(Args&&... args) {
+        MAGPIE_ASSERT(state_ == state::empty);
         std::construct_at(std::addressof(value_), std::forward<Args>(args)...);
         state_ = state::value;
     }

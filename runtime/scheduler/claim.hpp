@@ -40,6 +40,11 @@ public:
         claim& claim_;
     };
 
+    // The owner's, outside of a section: for an action of one store that a claimer looks at after its claim. To be asked
+    // after that store and a compiler_fence(), which take the place of inside_. False: whoever claims later sees the
+    // store, and what a claimer has done before can be seen. True: take the store back, and enter a section.
+    bool is_claimed() const noexcept { return claimed_.load(mo_acquire); }  // pairs with the release in give_back()
+
     // Any other thread. True: alone until give_back(), which must come soon: the owner may be waiting for it.
     [[nodiscard]] bool try_claim() noexcept {
         if (!can_kick() || inside_.load(mo_relaxed) || claimed_.exchange(true, mo_acquire)) {  // pairs with the release in give_back()

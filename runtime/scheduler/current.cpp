@@ -90,19 +90,19 @@ bool runs_elsewhere(void const* task) noexcept {
 }
 
 // Under ASan every frame comes from the allocator, so that a use after free is seen.
-[[gnu::noinline]] void* allocate_frame(std::size_t size) {
+[[gnu::noinline]] void* allocate_frame_of(std::size_t frame_class) {
 #if defined(MAGPIE_ASAN)
-    return ::operator new(size);
+    return ::operator new((frame_class + 1) * frame_granule);
 #else
-    return here.frames.allocate(size);
+    return here.frames.allocate_class(frame_class);
 #endif
 }
 
-[[gnu::noinline]] void deallocate_frame(void* memory, [[maybe_unused]] std::size_t size) noexcept {
+[[gnu::noinline]] void deallocate_frame_of(void* memory, [[maybe_unused]] std::size_t frame_class) noexcept {
 #if defined(MAGPIE_ASAN)
     ::operator delete(memory);
 #else
-    here.frames.deallocate(memory, size);
+    here.frames.deallocate_class(memory, frame_class);
 #endif
 }
 

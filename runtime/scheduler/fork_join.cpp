@@ -11,41 +11,74 @@
 
 namespace magpie::detail {
 
+// The hot path of launch() and arrive() calls nothing but current_worker(), and ends in a tail call where it is left: so
+// hardly a register has to be saved.
 std::coroutine_handle<> fork_join::launch(std::coroutine_handle<> parent, task_context& parent_context,
                                           std::span<child* const> children) {
     handle = parent;
     context = &parent_context;
     MAGPIE_ASSERT(!children.empty());
-    if (parent_context.shield_depth == 0 && parent_context.request_pending()) {
-        if (std::ranges::none_of(children, &child::has_started)) {
-            cancelled_ = true;
-            return parent;
-        }
-        adopt(*current_worker(), parent_context, children);
-        return launch_cancelled(children);
-    }
     worker& here = *current_worker();
-    if (!here.fifo() && !parent_context.pinned) {
-        here.reserve_forks(children.size() - 1);  // throws before anything has begun, or not at all
+    if (parent_context.request_pending() || here.fifo() || parent_context.pinned ||
+        parent_context.locals != nullptr) [[unlikely]] {
+        return launch_slowly(here, children);
     }
-    adopt(here, parent_context, children);
+    here.reserve_forks(children.size() - 1);  // throws before anything has begun, or not at all
+    count_on(children.size());
+    for (child* each : children) {
+        each->parent = &parent_context;
+        each->home = &here;
+        each->join = this;
+    }
+    return run_first(here, children);
+}
+
+std::coroutine_handle<> fork_join::run_first(worker& here, std::span<child* const> children) noexcept {
     outer = here.open_join();
     here.set_open_join(this);
-    if (here.fifo() || parent_context.pinned) {
-        for (child* each : children) {
-            here.push_quietly(*each);
+    here.push_forks(children.subspan(1));
+    if (children[0]->request_pending() || here.forks_are_wanted()) [[unlikely]] {
+        return run_first_slowly(here, *children[0]);
+    }
+    return here.step_surely_into(*children[0]);
+}
+
+std::coroutine_handle<> fork_join::run_first_slowly(worker& here, child& first) noexcept {
+    if (here.forks_are_wanted()) {
+        here.expose_forks();
+    }
+    return here.step_into(first);
+}
+
+std::coroutine_handle<> fork_join::launch_slowly(worker& here, std::span<child* const> children) {
+    if (context->request_pending() && context->shield_depth == 0) {
+        if (std::ranges::none_of(children, &child::has_started)) {
+            cancelled_ = true;
+            return handle;
         }
-        return std::noop_coroutine();
+        adopt(here, *context, children);
+        return launch_cancelled(children);
     }
-    if (children.size() > 1) {
-        here.push_forks(children.subspan(1));
+    if (here.fifo() || context->pinned) {
+        return launch_queued(here, children);
     }
-    return here.step_into(*children[0]);
+    here.reserve_forks(children.size() - 1);  // as in launch()
+    adopt(here, *context, children);
+    return run_first(here, children);
+}
+
+std::coroutine_handle<> fork_join::launch_queued(worker& here, std::span<child* const> children) noexcept {
+    adopt(here, *context, children);
+    outer = here.open_join();
+    here.set_open_join(this);
+    for (child* each : children) {
+        here.push_quietly(*each);
+    }
+    return std::noop_coroutine();
 }
 
 void fork_join::adopt(worker& here, task_context& parent_context, std::span<child* const> children) noexcept {
-    total_ = static_cast<std::uint32_t>(children.size());
-    pending_.store(total_ + 1, mo_relaxed);
+    count_on(children.size());
     for (child* each : children) {
         adopt_one(*each, parent_context, here);
     }
@@ -72,12 +105,8 @@ std::coroutine_handle<> fork_join::launch_cancelled(std::span<child* const> chil
 std::coroutine_handle<> fork_join::arrive(child& ended) noexcept {
     MAGPIE_ASSERT(ended.join == this);
     worker& here = *current_worker();
-    if (here.open_join() != this) {
-        // acq_rel: pairs with the other subtractions; the last one sees what every child stored.
-        if (pending_.fetch_sub(1, mo_acq_rel) == 1 && all_ended()) {
-            return resume_parent(here);
-        }
-        return std::noop_coroutine();
+    if (here.open_join() != this) [[unlikely]] {
+        return arrive_closed(here);
     }
     if (++ended_here_ == total_) {
         if (!is_part_) [[likely]] {
@@ -90,12 +119,34 @@ std::coroutine_handle<> fork_join::arrive(child& ended) noexcept {
     }
     // The next child is on top of the fork stack unless it was exposed or stolen. One that is to be cancelled unstarted
     // goes through the main loop: ending it here would recurse, a level for each.
-    if (here.has_forks() && !here.charge()) {
+    if (here.charge_quickly()) [[unlikely]] {
+        return arrive_charged(here);
+    }
+    if (work_item* const next = here.pop_fork_of(*this)) [[likely]] {
+        return here.step_surely_into(*next);
+    }
+    return close_and_go_on(here);
+}
+
+std::coroutine_handle<> fork_join::arrive_charged(worker& here) noexcept {
+    if (!here.charge_slowly(false)) {
         if (work_item* const next = here.pop_fork_of(*this)) {
-            return here.step_into(*next);
+            return here.step_surely_into(*next);
         }
     }
+    return close_and_go_on(here);
+}
+
+std::coroutine_handle<> fork_join::close_and_go_on(worker& here) noexcept {
     if (close(here)) {
+        return resume_parent(here);
+    }
+    return std::noop_coroutine();
+}
+
+std::coroutine_handle<> fork_join::arrive_closed(worker& here) noexcept {
+    // acq_rel: pairs with the other subtractions; the last one sees what every child stored.
+    if (pending_.fetch_sub(1, mo_acq_rel) == 1 && all_ended()) {
         return resume_parent(here);
     }
     return std::noop_coroutine();
@@ -116,6 +167,13 @@ bool fork_join::close(worker& owner) noexcept {
 }
 
 std::coroutine_handle<> fork_join::resume_parent(worker& here) noexcept {
+    if (here.fifo() || context->pinned) [[unlikely]] {
+        return resume_parent_slowly(here);
+    }
+    return here.step_back_into(*this);
+}
+
+std::coroutine_handle<> fork_join::resume_parent_slowly(worker& here) noexcept {
     if (context->pinned && context->home != &here) {
         schedule(*this);
         return std::noop_coroutine();
@@ -124,7 +182,7 @@ std::coroutine_handle<> fork_join::resume_parent(worker& here) noexcept {
         here.push_quietly(*this);
         return std::noop_coroutine();
     }
-    return here.step_into(*this);
+    return here.step_back_into(*this);
 }
 
 bool fork_join::try_cancel() noexcept {

@@ -43,11 +43,7 @@ void frame_cache::set_limit(std::size_t bytes) noexcept {
     limit_ = bytes;
 }
 
-void* frame_cache::allocate_slowly(std::size_t size) {
-    std::size_t const index = class_of(size);
-    if (index >= classes) {
-        return ::operator new(size);
-    }
+void* frame_cache::allocate_slowly(std::size_t index) {
     if (!ready_) {
         set_limit(default_limit);
         flush_frames_at_thread_exit();
@@ -55,13 +51,16 @@ void* frame_cache::allocate_slowly(std::size_t size) {
     if (limit_ == 0 || !take_batch(index)) {
         return ::operator new((index + 1) * granule);
     }
-    return allocate(size);
+    return allocate_class(index);
 }
 
 bool frame_cache::take_batch(std::size_t index) noexcept {
     depot& all = shared();
     auto& shelf = all.shelves[index];
     std::size_t const bytes = batch * (index + 1) * granule;
+    if (bytes_ + bytes > limit_) {
+        return false;
+    }
     {
         std::lock_guard const lock(shelf.lock);
         if (shelf.first == nullptr) {
@@ -76,14 +75,9 @@ bool frame_cache::take_batch(std::size_t index) noexcept {
     return true;
 }
 
-void frame_cache::deallocate_slowly(void* memory, std::size_t size) noexcept {
-    std::size_t const index = class_of(size);
-    if (index >= classes || limit_ == 0) {
-        ::operator delete(memory);
-        return;
-    }
+void frame_cache::deallocate_slowly(void* memory, std::size_t index) noexcept {
     // Over the limit: a batch of this size goes; while there are not enough of it, this frame does.
-    if (lists_[index].count < batch) {
+    if (limit_ == 0 || lists_[index].count < batch) {
         ::operator delete(memory);
         singles_ += (index + 1) * granule;
         if (singles_ >= counted_at_once) {
@@ -92,7 +86,7 @@ void frame_cache::deallocate_slowly(void* memory, std::size_t size) noexcept {
         return;
     }
     give_batch(index);
-    deallocate(memory, size);
+    deallocate_class(memory, index);
 }
 
 void frame_cache::give_batch(std::size_t index) noexcept {

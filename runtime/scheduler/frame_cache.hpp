@@ -1,5 +1,7 @@
 #pragma once
 
+#include <magpie/runtime/detail/frame_alloc.hpp>
+
 #include <cstddef>
 #include <cstdint>
 #include <new>
@@ -14,40 +16,45 @@ namespace magpie::detail {
 // Owned by one thread. Trivially destructible, so that a thread_local one costs no guard: flush() at thread exit.
 class frame_cache {
 public:
-    // Frames up to this size are recycled; larger ones go to the allocator.
-    static constexpr std::size_t granule = 32;
-    static constexpr std::size_t largest = 2048;
+    static constexpr std::size_t granule = frame_granule;
+    static constexpr std::size_t largest = largest_recycled_frame;
 
     constexpr frame_cache() noexcept = default;
 
+    // Of any size; what is larger than the largest class goes to the allocator.
     void* allocate(std::size_t size) {
-        std::size_t const index = class_of(size);
-        if (index < classes) [[likely]] {
-            list& free = lists_[index];
-            if (free.head != nullptr) [[likely]] {
-                node* const taken = free.head;
-                free.head = taken->next;
-                --free.count;
-                bytes_ -= (index + 1) * granule;
-                return taken;
-            }
+        return size <= largest ? allocate_class(frame_class(size)) : ::operator new(size);
+    }
+    void deallocate(void* memory, std::size_t size) noexcept {
+        if (size <= largest) {
+            deallocate_class(memory, frame_class(size));
+        } else {
+            ::operator delete(memory);
         }
-        return allocate_slowly(size);
     }
 
-    void deallocate(void* memory, std::size_t size) noexcept {
-        std::size_t const index = class_of(size);
-        if (index < classes) [[likely]] {
-            std::size_t const bytes = bytes_ + (index + 1) * granule;
-            if (bytes <= limit_) [[likely]] {
-                list& free = lists_[index];
-                free.head = new (memory) node{free.head};
-                ++free.count;
-                bytes_ = bytes;
-                return;
-            }
+    // `index` is the class: below `classes`.
+    void* allocate_class(std::size_t index) {
+        list& free = lists_[index];
+        node* const taken = free.head;
+        if (taken == nullptr) [[unlikely]] {
+            return allocate_slowly(index);
         }
-        deallocate_slowly(memory, size);
+        free.head = taken->next;
+        --free.count;
+        bytes_ -= (index + 1) * granule;
+        return taken;
+    }
+    void deallocate_class(void* memory, std::size_t index) noexcept {
+        std::size_t const bytes = bytes_ + (index + 1) * granule;
+        if (bytes > limit_) [[unlikely]] {
+            deallocate_slowly(memory, index);
+            return;
+        }
+        list& free = lists_[index];
+        free.head = new (memory) node(free.head);
+        ++free.count;
+        bytes_ = bytes;
     }
 
     // Most bytes of free frames that this thread keeps; 0: none.
@@ -68,7 +75,7 @@ private:
     struct node {
         explicit node(node* following) noexcept : next(following) {}
         node* next;
-        node* next_batch = nullptr;  // of the first frame of a batch in the depot
+        node* next_batch;  // of the first frame of a batch in the depot
     };
     struct list {
         node* head = nullptr;
@@ -76,9 +83,8 @@ private:
     };
     static constexpr std::size_t classes = largest / granule;
 
-    static std::size_t class_of(std::size_t size) noexcept { return (size - 1) / granule; }
-    void* allocate_slowly(std::size_t size);
-    void deallocate_slowly(void* memory, std::size_t size) noexcept;
+    void* allocate_slowly(std::size_t index);
+    void deallocate_slowly(void* memory, std::size_t index) noexcept;
     bool take_batch(std::size_t index) noexcept;
     void give_batch(std::size_t index) noexcept;
     static void free_all(node* first) noexcept;

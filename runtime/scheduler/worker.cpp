@@ -25,12 +25,13 @@ std::uint64_t seed_for(config const& settings, unsigned index) noexcept {
 } // namespace
 
 worker::worker(scheduler& shared, unsigned index, std::unique_ptr<driver> loop)
-    : shared_(shared), index_(index), fifo_(shared.simulated()),
+    : shared_(shared), idle_(shared.idle), index_(index), fifo_(shared.simulated()),
       may_steal_(shared.settings().steal && !shared.simulated() && shared.size() > 1),
-      budget_(static_cast<std::int32_t>(shared.settings().event_interval)), ready_(shared.settings().seed),
-      loop_(std::move(loop)), random_(seed_for(shared.settings(), index)),
-      order_(shared.nodes_of_workers(), index),
-      glances_(std::make_unique<glance[]>(shared.size() + 1)), next_deadline_(timer_heap::no_deadline) {}
+      ready_(shared.settings().seed), loop_(std::move(loop)), random_(seed_for(shared.settings(), index)),
+      order_(shared.nodes_of_workers(), index), glances_(std::make_unique<glance[]>(shared.size() + 1)),
+      next_deadline_(timer_heap::no_deadline) {
+    renew_budget();
+}
 
 worker::~worker() = default;
 
@@ -78,24 +79,11 @@ time_point worker::next_deadline() const noexcept {
 void worker::turn(work_item& item) noexcept {
     found_work();
     counters_.tasks_resumed.add();
-    --budget_;
     beat_.add();
     turn_of_.store(item.context, mo_relaxed);
     step_into(item).resume();
     close_joins();
     set_current(nullptr);
-}
-
-std::coroutine_handle<> worker::step_into(work_item& item) noexcept {
-    task_context& task = *item.context;
-    set_current(&task);
-    if (!task.has_started()) {
-        if (task.request_pending()) {
-            return task.finish(finish_kind::unstarted);
-        }
-        task.mark_started();
-    }
-    return item.handle;
 }
 
 // ---------------------------------------------------------------------------------------------- taking work
@@ -104,7 +92,7 @@ work_item* worker::take() noexcept {
     if (fifo_) {
         return take_fifo();
     }
-    if (budget_ <= 0) {
+    if (budget_is_used_up()) {
         look_around();
     }
     if (queue_credit_ > 0) {
@@ -127,43 +115,17 @@ work_item* worker::take() noexcept {
 }
 
 work_item* worker::pop_fork() noexcept {
-    if (forks_.empty()) {
-        return nullptr;
-    }
-    forks_ran_ = true;
-    claim::section const alone(forks_claim_);
-    return forks_.pop();
-}
-
-work_item* worker::pop_fork_of(fork_join const& join) noexcept {
-    claim::section const alone(forks_claim_);
-    work_item* const next = forks_.peek();
-    if (next == nullptr || next != next->context ||  // a maker (fork_parts.hpp): not a task's first step
-        static_cast<fork_join::child*>(next->context)->join != &join || next->context->request_pending()) {
-        return nullptr;
-    }
-    forks_ran_ = true;
-    return forks_.pop();
-}
-
-bool worker::pop_fork(work_item const& item) noexcept {
-    claim::section const alone(forks_claim_);
-    if (forks_.peek() != &item) {
-        return false;
-    }
-    (void)forks_.pop();
-    return true;
+    work_item* const item = forks_.empty() ? nullptr : forks_.pop();
+    forks_ran_ = forks_ran_ || item != nullptr;
+    return item;
 }
 
 work_item& worker::push_part(work_item& maker, work_item& last, bool share) noexcept {
     work_item* each = &last;
-    {
-        claim::section const alone(forks_claim_);
-        forks_.push(&maker);
-        while (work_item* const before = each->next) {
-            forks_.push(each);
-            each = before;
-        }
+    forks_.put(&maker);
+    while (work_item* const before = each->next) {  // read first: once pushed, the item may be claimed, and linked anew
+        forks_.put(each);
+        each = before;
     }
     if (share) {
         share_forks();
@@ -202,9 +164,14 @@ work_item* worker::take_fifo() noexcept {
     return ready_.pop();
 }
 
+void worker::renew_budget() noexcept {
+    look_at_ = beat_.value.load(mo_relaxed) + shared_.settings().event_interval;
+}
+
 void worker::look_around() noexcept {
-    budget_ = static_cast<std::int32_t>(shared_.settings().event_interval);
-    queue_credit_ = (budget_ + 1) / 2;  // the other half is the forks': neither can starve the other
+    renew_budget();
+    // The other half is the forks': neither can starve the other.
+    queue_credit_ = static_cast<std::int32_t>((shared_.settings().event_interval + 1) / 2);
     fork_due_ = !forks_ran_ && !forks_.empty();
     forks_ran_ = false;
     take_in_sent();
@@ -266,13 +233,9 @@ void worker::take_injected() noexcept {
     }
 }
 
-bool worker::spend(bool forks_count) noexcept {
-    beat_.add();
-    if (--budget_ > 0) {
-        return false;
-    }
+bool worker::charge_slowly(bool forks_count) noexcept {
     if (fifo_) {
-        budget_ = static_cast<std::int32_t>(shared_.settings().event_interval);
+        renew_budget();
         return !ready_.empty();
     }
     look_around();
@@ -346,10 +309,6 @@ std::size_t worker::load() const noexcept {
     return loop_->waiting() + run_queue_.size() + placed_.size() + pinned_inbox_.size();
 }
 
-bool worker::shared_any_parked() const noexcept {
-    return shared_.idle.any_parked();
-}
-
 // The oldest forks are the largest parts of the work: thieves get those. Half of them, but one for everybody who is idle:
 // of few children each may be a long computation, during which nothing more is exposed.
 void worker::expose_forks() noexcept {
@@ -359,11 +318,8 @@ void worker::expose_forks() noexcept {
     }
     auto& queue = run_queue_.owner();
     intrusive_queue<work_item> oldest;
-    {
-        claim::section const alone(forks_claim_);
-        std::size_t const idle = shared_.idle.parked() + shared_.idle.searching();
-        forks_.take_oldest(std::min<std::size_t>(std::max((forks_.size() + 1) / 2, idle), queue.room()), oldest);
-    }
+    std::size_t const idle = idle_.parked() + idle_.searching();
+    forks_.take_oldest(std::min<std::size_t>(std::max((forks_.size() + 1) / 2, idle), queue.room()), oldest);
     queue.push_batch(oldest, oldest.size());
     MAGPIE_ASSERT(oldest.empty());  // there was room, and only the owner fills it
     shared_.wake_one();

@@ -11,8 +11,8 @@
 #include <magpie/runtime/detail/timer.hpp>
 #include <magpie/runtime/driver.hpp>
 #include <magpie/runtime/metrics.hpp>
-#include <magpie/runtime/scheduler/claim.hpp>
 #include <magpie/runtime/scheduler/fork_stack.hpp>
+#include <magpie/runtime/scheduler/idle_set.hpp>
 #include <magpie/runtime/scheduler/inject_queue.hpp>
 #include <magpie/runtime/scheduler/ready_fifo.hpp>
 #include <magpie/runtime/scheduler/run_queue.hpp>
@@ -74,28 +74,21 @@ public:
     void set_open_join(fork_join* join) noexcept { open_ = join; }
 
     // The fork stack. reserve_forks() throws std::bad_alloc; push_forks() of as many children then does not throw. They
-    // are pushed last one first, so that the first is on top.
-    void reserve_forks(std::size_t more) {
-        claim::section const alone(forks_claim_);
-        forks_.reserve(more);
-    }
+    // are pushed last one first, so that the first is on top. If forks are wanted then, expose_forks() is called for.
+    void reserve_forks(std::size_t more) { forks_.reserve(more); }
     void push_forks(std::span<fork_join::child* const> children) noexcept {
-        {
-            claim::section const alone(forks_claim_);
-            for (std::size_t i = children.size(); i != 0; --i) {
-                forks_.push(children[i - 1]);
-            }
-        }
-        if (forks_wanted_.load(mo_relaxed) || shared_any_parked()) {
-            expose_forks();
+        for (std::size_t i = children.size(); i != 0; --i) {
+            forks_.put(children[i - 1]);
         }
     }
+    bool forks_are_wanted() const noexcept { return forks_wanted_.load(mo_relaxed) || idle_.any_parked(); }
+    void expose_forks() noexcept;
     // A part (fork_parts.hpp): the maker, and the children as they are linked, the last one first. Returns the first,
     // which is not pushed. Room was reserved for as many.
     work_item& push_part(work_item& maker, work_item& last, bool share) noexcept;
     // Exposes forks if somebody wants them.
     void share_forks() noexcept {
-        if (!forks_.empty() && (forks_wanted_.load(mo_relaxed) || shared_any_parked())) {
+        if (!forks_.empty() && forks_are_wanted()) {
             expose_forks();
         }
     }
@@ -103,9 +96,18 @@ public:
     bool may_share() const noexcept { return may_steal_; }
     bool has_forks() const noexcept { return !forks_.empty(); }
     // Takes this item off the fork stack, if it is the newest.
-    bool pop_fork(work_item const& item) noexcept;
+    bool pop_fork(work_item const& item) noexcept {
+        return forks_.pop_if([&item](work_item const& newest) { return &newest == &item; }) != nullptr;
+    }
     // The newest fork, if it is a child of this join that is not to be cancelled.
-    work_item* pop_fork_of(fork_join const& join) noexcept;
+    work_item* pop_fork_of(fork_join const& join) noexcept {
+        work_item* const next = forks_.pop_if([&join](work_item const& newest) {
+            return newest.context == &newest &&  // else a maker (fork_parts.hpp): not a task's first step
+                   static_cast<fork_join::child const&>(newest).join == &join && !newest.context->request_pending();
+        });
+        forks_ran_ = forks_ran_ || next != nullptr;
+        return next;
+    }
 
     // Queues a ready task here, and sees to it that somebody runs it.
     void push(work_item& item) noexcept;
@@ -116,11 +118,37 @@ public:
     bool fifo() const noexcept { return fifo_; }
 
     // Begins a task, or goes on with one, inside the current turn: what to resume.
-    std::coroutine_handle<> step_into(work_item& item) noexcept;
+    std::coroutine_handle<> step_into(work_item& item) noexcept {
+        task_context& task = *item.context;
+        set_current(&task);
+        if (!task.has_started()) {
+            if (task.request_pending()) [[unlikely]] {
+                return task.finish(finish_kind::unstarted);
+            }
+            task.mark_started();
+        }
+        return item.handle;
+    }
+    // As step_into(), for an item of which is known that it is not to end before it has started.
+    std::coroutine_handle<> step_surely_into(work_item& item) noexcept {
+        item.context->mark_started();
+        return step_back_into(item);
+    }
+    // As that, for a task that has started.
+    std::coroutine_handle<> step_back_into(work_item& item) noexcept {
+        set_current(item.context);
+        return item.handle;
+    }
     // One resumption more in this turn. True: the turn must end, others are waiting: in the queues, or, for an await that
     // goes on at once, also forks. (Children of an open join that run one after the other need not stop for forks.)
-    bool charge() noexcept { return spend(false); }
-    bool charge_await() noexcept { return spend(true); }
+    bool charge() noexcept { return charge_quickly() && charge_slowly(false); }
+    bool charge_await() noexcept { return charge_quickly() && charge_slowly(true); }
+    // The two halves of charge(): true from the first leaves the decision to the second.
+    bool charge_quickly() noexcept {
+        beat_.add();
+        return budget_is_used_up();
+    }
+    bool charge_slowly(bool forks_count) noexcept;
     // Ends the open phase of all joins of this turn.
     void close_joins() noexcept;
     // Runs a task's first step inside the caller's.
@@ -180,17 +208,16 @@ private:
     work_item* take_as_spare() noexcept;
     void hand_over() noexcept;
     void look_around() noexcept;
+    bool budget_is_used_up() const noexcept { return beat_.value.load(mo_relaxed) >= look_at_; }
+    void renew_budget() noexcept;
     void take_in_sent() noexcept;
-    bool spend(bool forks_count) noexcept;
     void push_local(work_item& item) noexcept;
     void push_behind_overflow(work_item& item) noexcept;
     void take_injected() noexcept;
     void fire_timers() noexcept;
-    void expose_forks() noexcept;
     work_item* pop_fork() noexcept;
     unsigned take_forks_of(worker& stuck) noexcept;
     unsigned take_placed_of(worker& stuck) noexcept;
-    bool shared_any_parked() const noexcept;
     work_item* take_fifo() noexcept;
     work_item* steal_from_others(unsigned looks_at_few) noexcept;
     bool is_worth_it(worker& victim, unsigned looks_at_few) noexcept;
@@ -215,13 +242,14 @@ private:
 
     // The owner's.
     scheduler& shared_;
+    idle_set const& idle_;  // the scheduler's
     unsigned index_;
     bool fifo_;
     bool may_steal_;
     bool searching_ = false;
     time_point last_find_{};     // when it last took something over from a worker that is stuck
     bool spin_pays_ = true;      // the last sleep ended soon: looking a little longer before sleeping is worth it
-    std::int32_t budget_;        // resumptions until the next look around
+    std::uint64_t look_at_ = 0;  // the beat of the next look around: how many more resumptions until then is the budget
     std::int32_t queue_credit_ = 0;  // of the queues' turn, after a look around: so that forks cannot starve them
     bool forks_ran_ = false;         // since the last look around; if not, one is due before the queues' turn, which
     bool fork_due_ = false;          // long turns may use up without end
@@ -232,7 +260,6 @@ private:
     counter beat_;
     fork_join* open_ = nullptr;
     fork_stack<work_item> forks_;
-    claim forks_claim_;  // of forks_
     intrusive_queue<work_item> pinned_;
     bool pinned_next_ = false;       // the queues' turns alternate
     ready_fifo ready_;

@@ -36,12 +36,11 @@ bool worker::is_stranded() const noexcept {
 }
 
 unsigned worker::take_forks_of(worker& stuck) noexcept {
-    if (!may_steal_ || stuck.forks_.empty() || !stuck.forks_claim_.try_claim()) {
+    if (!may_steal_ || stuck.forks_.empty()) {
         return 0;
     }
     intrusive_queue<work_item> taken;
-    std::size_t const count = stuck.forks_.take_for_owner(forks_per_rescue, taken);
-    stuck.forks_claim_.give_back();
+    std::size_t const count = stuck.forks_.take_claimed(forks_per_rescue, taken);
     while (work_item* const item = taken.pop_front()) {
         push(*item);
     }

@@ -53,7 +53,10 @@
 #define errno (*__errno_location())
 
 // Relacy replaces new and delete to find leaks, but not the sized delete, which would free its memory behind its back.
-// A model is one translation unit.
+// Nor the new that does not throw. A model is one translation unit.
+void* operator new[](std::size_t size, std::nothrow_t const&) noexcept {
+    return ::operator new[](size);
+}
 void operator delete(void* memory, std::size_t) noexcept {
     ::operator delete(memory);
 }

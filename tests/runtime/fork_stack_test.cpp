@@ -1,22 +1,45 @@
 #include <magpie/runtime/scheduler/fork_stack.hpp>
 
+#include <runtime/support/kit.hpp>
+
 #include <doctest/doctest.h>
 
+#include <algorithm>
+#include <atomic>
+#include <cstddef>
 #include <deque>
 #include <limits>
 #include <new>
 #include <random>
+#include <thread>
 #include <vector>
 
 namespace {
 
 using namespace magpie::detail;
+using namespace magpie::tests;
 
 struct item {
     item* next = nullptr;
+    unsigned got = 0;  // plain: a data race, if two threads ever got the same item
 };
 
 using stack = fork_stack<item>;
+
+item* take_one(stack& s) {
+    intrusive_queue<item> out;
+    s.take_oldest(1, out);
+    return out.pop_front();
+}
+
+item* newest(stack& s) {
+    item* seen = nullptr;
+    (void)s.pop_if([&seen](item const& i) {
+        seen = const_cast<item*>(&i);
+        return false;
+    });
+    return seen;
+}
 
 std::vector<item*> drain(intrusive_queue<item>& q) {
     std::vector<item*> all;
@@ -32,8 +55,8 @@ TEST_CASE("fork_stack: is empty at first") {
     CHECK(s.empty());
     CHECK(s.size() == 0);
     CHECK(s.pop() == nullptr);
-    CHECK(s.peek() == nullptr);
-    CHECK(s.take_oldest() == nullptr);
+    CHECK(newest(s) == nullptr);
+    CHECK(take_one(s) == nullptr);
     CHECK(s.take_oldest(5, out) == 0);
     CHECK(out.empty());
 }
@@ -43,14 +66,14 @@ TEST_CASE("fork_stack: pop takes the newest, take_oldest the oldest") {
     stack s;
     for (item& i : items) {
         s.push(&i);
-        CHECK(s.peek() == &i);
+        CHECK(newest(s) == &i);
     }
     CHECK(s.pop() == &items[5]);
-    CHECK(s.take_oldest() == &items[0]);
+    CHECK(take_one(s) == &items[0]);
     intrusive_queue<item> out;
     CHECK(s.take_oldest(2, out) == 2);
     CHECK(drain(out) == std::vector{&items[1], &items[2]});
-    CHECK(s.peek() == &items[4]);
+    CHECK(newest(s) == &items[4]);
     CHECK(s.size() == 2);
     CHECK(s.take_oldest(100, out) == 2);
     CHECK(drain(out) == std::vector{&items[3], &items[4]});
@@ -71,7 +94,7 @@ TEST_CASE("fork_stack: grows as needed and gives the memory back") {
         REQUIRE(s.pop() == &items[i]);
     }
     for (std::size_t i = 0; i < count / 2; ++i) {
-        REQUIRE(s.take_oldest() == &items[i]);
+        REQUIRE(take_one(s) == &items[i]);
     }
     CHECK(s.pop() == nullptr);
     CHECK(s.capacity() == small);
@@ -133,7 +156,7 @@ TEST_CASE("fork_stack: reserve makes room for a whole pack, or none") {
     }
     CHECK_THROWS_AS(s.reserve(std::numeric_limits<std::size_t>::max() / 4), std::bad_alloc);
     CHECK(s.size() == 1'000);
-    CHECK(s.peek() == &items[999]);
+    CHECK(newest(s) == &items[999]);
 }
 
 TEST_CASE("fork_stack: behaves like a deque under random operations") {
@@ -151,7 +174,7 @@ TEST_CASE("fork_stack: behaves like a deque under random operations") {
             s.push(i);
             expected.push_back(i);
         } else if (dice % 3 == 0) {
-            item* const i = s.take_oldest();
+            item* const i = take_one(s);
             REQUIRE(i == (expected.empty() ? nullptr : expected.front()));
             if (i != nullptr) {
                 expected.pop_front();
@@ -165,6 +188,81 @@ TEST_CASE("fork_stack: behaves like a deque under random operations") {
         }
         REQUIRE(s.size() == expected.size());
     }
+}
+
+TEST_CASE("fork_stack: pop_if leaves an item that does not fit, for the next to pop") {
+    std::vector<item> items(2);
+    stack s;
+    s.push(&items[0]);
+    s.push(&items[1]);
+    CHECK(s.pop_if([&](item const& i) { return &i == &items[0]; }) == nullptr);
+    CHECK(s.size() == 2);
+    CHECK(s.pop_if([&](item const& i) { return &i == &items[1]; }) == &items[1]);
+    CHECK(s.pop_if([&](item const& i) { return &i == &items[1]; }) == nullptr);
+    CHECK(s.pop() == &items[0]);
+    CHECK(s.pop_if([](item const&) { return true; }) == nullptr);
+}
+
+TEST_CASE("fork_stack: take_claimed takes the oldest, and leaves the memory as it is") {
+    if (!can_kick()) {
+        return;
+    }
+    std::vector<item> items(1'000);
+    stack s;
+    for (item& i : items) {
+        s.push(&i);
+    }
+    std::size_t const capacity = s.capacity();
+    intrusive_queue<item> out;
+    CHECK(s.take_claimed(2, out) == 2);
+    CHECK(drain(out) == std::vector{&items[0], &items[1]});
+    CHECK(s.take_claimed(5'000, out) == 998);
+    CHECK(s.take_claimed(1, out) == 0);
+    CHECK(s.empty());
+    CHECK(s.capacity() == capacity);
+    CHECK(s.pop() == nullptr);
+}
+
+TEST_CASE("fork_stack: between an owner and a claimer each item goes to one of them") {
+    std::vector<item> items(rounds(400'000));
+    stack s;
+    std::atomic<bool> stop{false};
+    std::atomic<std::size_t> claimed{0};
+    std::thread claimer([&] {
+        while (!stop) {
+            intrusive_queue<item> out;
+            s.take_claimed(5, out);
+            while (item* const i = out.pop_front()) {
+                ++i->got;
+                claimed.fetch_add(1);
+            }
+        }
+    });
+    std::size_t popped = 0;
+    auto const pop_one = [&] {
+        if (item* const i = s.pop()) {
+            ++i->got;
+            ++popped;
+        }
+    };
+    // Hardly ever more than two items are there, so that both reach for the same; now and then many, so that it resizes.
+    for (std::size_t n = 0; n < items.size(); ++n) {
+        s.push(&items[n]);
+        if (n % 1'024 < 900) {
+            pop_one();
+            pop_one();
+        }
+    }
+    while (can_kick() && claimed.load() == 0 && !s.empty()) {
+        yield_thread();
+    }
+    while (!s.empty()) {
+        pop_one();
+    }
+    stop = true;
+    claimer.join();
+    CHECK(popped + claimed == items.size());
+    CHECK(std::ranges::all_of(items, [](item const& i) { return i.got == 1; }));
 }
 
 }  // namespace
