@@ -124,11 +124,15 @@ void serve_core::watch_listener() noexcept {
 // A poll that asks for nothing is told of the end, and of no connection.
 task<> serve_core::wait_for_shutdown() {
     int const socket = listener_->descriptor();
-    (void)co_await io::op({.code = io::opcode::poll_add, .fd = socket});
-    int listens = 0;
-    socklen_t size = sizeof listens;
-    if (::getsockopt(socket, SOL_SOCKET, SO_ACCEPTCONN, &listens, &size) == 0 && listens == 0) {
-        places_.resize(std::min(limit_ + static_cast<std::ptrdiff_t>(acceptors_), semaphore::max()));
+    for (;;) {
+        (void)co_await io::op({.code = io::opcode::poll_add, .fd = socket});
+        int listens = 0;
+        socklen_t size = sizeof listens;
+        if (::getsockopt(socket, SOL_SOCKET, SO_ACCEPTCONN, &listens, &size) == 0 && listens == 0) {
+            places_.resize(std::min(limit_ + static_cast<std::ptrdiff_t>(acceptors_), semaphore::max()));
+            co_return;
+        }
+        co_await sleep(pause_when_short);  // the poll failed, or ended for another reason
     }
 }
 

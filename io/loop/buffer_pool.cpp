@@ -120,11 +120,21 @@ std::size_t buffer_pool::available() const noexcept {
     return available_locked();
 }
 
-bool buffer_pool::wait_for_one() noexcept {
-    std::lock_guard const guard(lock_);
-    if (kernel_chooses_ && available_locked() == 0) {
+void buffer_pool::offer_for(std::size_t wanted) noexcept {
+    if (kernel_chooses_ && available_locked() < wanted) {
         offer(count_ - free_.size());
     }
+}
+
+std::size_t buffer_pool::available_for(std::size_t wanted) noexcept {
+    std::lock_guard const guard(lock_);
+    offer_for(wanted);
+    return available_locked();
+}
+
+bool buffer_pool::wait_for_one(std::size_t wanted) noexcept {
+    std::lock_guard const guard(lock_);
+    offer_for(wanted);
     bool const none = available_locked() == 0;
     waited_for_.store(none, mo_relaxed);
     return none;

@@ -48,8 +48,11 @@ public:
 
     // How many can be taken, as far as it is known: the kernel may have taken one whose entry nobody has reaped.
     std::size_t available() const noexcept;
+    // As available(), for `wanted` receives; if that is fewer, the kernel is offered twice as many as before. Owner.
+    std::size_t available_for(std::size_t wanted) noexcept;
     // True: all are taken, and the owner will be notified when one is back. Else some can be taken now. Owner.
-    bool wait_for_one() noexcept;
+    // `wanted` receives found none: although some may be back by now, there were not enough.
+    bool wait_for_one(std::size_t wanted = 1) noexcept;
     bool waited_for() const noexcept { return waited_for_.load(mo_relaxed); }
 
     // The loop ends; the kernel uses no buffer any more. The pool goes when the last buffer is back.
@@ -58,6 +61,7 @@ public:
 private:
     ~buffer_pool();
     void offer(std::size_t how_many) noexcept;
+    void offer_for(std::size_t wanted) noexcept;
     void put_into_ring(std::uint16_t id) noexcept;
     std::size_t available_locked() const noexcept;
 

@@ -164,7 +164,11 @@ bool event_loop::take_out_starved(op_base& op) noexcept {
 // Ends with nobody left, or with the promise of a notification: a buffer that comes back in between is found at the
 // next turn.
 void event_loop::restart_starved() noexcept {
-    while (starving_.load(mo_relaxed) != 0 && !buffers_->wait_for_one()) {
+    for (;;) {
+        std::size_t const starving = starving_.load(mo_relaxed);
+        if (starving == 0 || buffers_->wait_for_one(starving)) {
+            return;
+        }
         for (std::size_t left = buffers_->available(); left != 0; --left) {
             op_base* const op = pop_starved();
             if (op == nullptr) {
@@ -192,11 +196,12 @@ void event_loop::hand_over_unstarted(event_loop& to) noexcept {
         wait_for_buffer(op);
         taken_in = true;
     });
-    if (starving_.load(mo_relaxed) == 0) {
+    std::size_t const wanted = std::min(starving_.load(mo_relaxed), most);
+    if (wanted == 0) {
         return;  // nobody needs a pool for that
     }
-    buffer_pool const* const pool = to.required_buffers();
-    for (std::size_t left = pool == nullptr ? 0 : std::min(pool->available(), most); left != 0; --left) {
+    buffer_pool* const pool = to.required_buffers();
+    for (std::size_t left = pool == nullptr ? 0 : std::min(pool->available_for(wanted), most); left != 0; --left) {
         op_base* const op = pop_starved();
         if (op == nullptr) {
             return;

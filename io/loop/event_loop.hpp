@@ -91,6 +91,8 @@ protected:
     bool has_unstarted() const noexcept {
         return starving_.load(mo_relaxed) != 0 || !starved_.empty() || !interrupted_.empty();
     }
+    // Receives found no buffer, and have not been started again yet. Owner.
+    bool has_starved() const noexcept { return starving_.load(mo_relaxed) != 0 || !starved_.empty(); }
     // For a stuck owner, by the owner of `to`: those go over to that loop and start there, as far as it has buffers.
     void hand_over_unstarted(event_loop& to) noexcept;
 

@@ -89,7 +89,11 @@ bool uring_loop::start(op_base& op) noexcept {
     if (!op.suspend_task()) {
         return false;
     }
-    restart(op);
+    if (op.wants_buffer() && has_starved()) [[unlikely]] {
+        post_starved(op);  // behind those that have found none: else who always finds one would take all
+    } else {
+        restart(op);
+    }
     return true;
 }
 

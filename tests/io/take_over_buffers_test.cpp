@@ -3,13 +3,16 @@
 #include <magpie/io/loop/event_loop.hpp>
 #include <magpie/io/tcp.hpp>
 #include <magpie/runtime/detail/current.hpp>
+#include <magpie/runtime/detail/placement.hpp>
 #include <magpie/runtime/driver.hpp>
 #include <magpie/runtime/join_handle.hpp>
+#include <magpie/runtime/sleep.hpp>
 #include <magpie/runtime/spawn.hpp>
 
 #include <doctest/doctest.h>
 
 #include <atomic>
+#include <chrono>
 #include <utility>
 #include <vector>
 
@@ -20,6 +23,7 @@ namespace {
 
 using namespace magpie;
 using namespace magpie::tests;
+using namespace std::chrono_literals;
 
 task<> borrows_one(io::tcp_stream const& from, std::atomic<unsigned>& ended) {
     try {
@@ -75,6 +79,42 @@ TEST_CASE("a receive that waits for a buffer of a stuck worker's loop gets one o
                                    co_await std::move(one);
                                    CHECK(held.size() == 8);
                                });
+}
+
+TEST_CASE("a rescuer whose own buffers are all lent takes receives over, as long as it can have more" *
+          doctest::skip(!io_uring_is_allowed())) {
+    config c = with_backend(io_backend::io_uring, 2);
+    c.io.buffer_ring = {.size = 256, .count = 256};  // more than a loop offers the kernel at first
+    c.steal = false;                                 // a task stays where it was moved to
+    runtime rt(c);
+    std::atomic<bool> all_lent{false};
+    std::atomic<bool> over{false};
+    auto const lends_all = [&](unsigned where) -> task<> {
+        auto pair = co_await connect_pair();
+        co_await detail::move_to_worker(where);
+        auto const held = co_await all_buffers(pair);
+        all_lent = true;
+        while (!over) {
+            co_await sleep(1ms);
+        }
+    };
+    auto const computes = [&]() -> task<> {
+        auto pair = co_await connect_pair();
+        auto const held = co_await all_buffers(pair);
+        auto other = spawn(lends_all(1 - this_task::worker()));
+        while (!all_lent) {
+            co_await sleep(1ms);
+        }
+        std::atomic<unsigned> ended{0};
+        auto one = spawn(borrows_one(pair.server, ended), {.eager = true});
+        REQUIRE(::write(pair.client.descriptor(), "x", 1) == 1);
+        // Not looked at here: this loop would offer itself more.
+        until([&] { return ended == 1; });
+        over = true;
+        co_await std::move(one);
+        co_await std::move(other);
+    };
+    rt.block_on(computes(), {.pinned = true});
 }
 
 TEST_CASE("receives that wait for a buffer of a stuck worker's loop go on when one comes back") {
