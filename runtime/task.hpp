@@ -21,12 +21,12 @@ public:
     template <class U = T>
         requires(!std::is_reference_v<T> && std::is_constructible_v<T, U &&>)
     void return_value(U&& value) {
-        this->result_.set_first_value(std::forward<U>(value));
+        this->result_.set_value(std::forward<U>(value));
     }
     void return_value(T value)
         requires std::is_reference_v<T>
     {
-        this->result_.set_first_value(&value);
+        this->result_.set_value(&value);
     }
 };
 
@@ -34,7 +34,7 @@ template <>
 class task_promise<void> final : public task_promise_base<void> {
 public:
     task<void> get_return_object() noexcept;
-    void return_void() noexcept { result_.set_first_value(); }
+    void return_void() noexcept { result_.set_value(); }
 };
 
 // Gives up ownership of a task's frame to a record that will run it as a task of its own.

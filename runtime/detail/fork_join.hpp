@@ -98,7 +98,7 @@ private:
 
     // The rarer ways; noinline, so that the usual ones stay short.
     [[gnu::noinline]] std::coroutine_handle<> launch_slowly(worker& here, std::span<child* const> children);
-    [[gnu::noinline]] std::coroutine_handle<> run_first_slowly(worker& here, child& first) noexcept;
+    [[gnu::noinline]] std::coroutine_handle<> run_first_slowly(worker& here, child& first, bool share) noexcept;
     std::coroutine_handle<> launch_queued(worker& here, std::span<child* const> children) noexcept;
     std::coroutine_handle<> launch_cancelled(std::span<child* const> children) noexcept;
     [[gnu::noinline]] std::coroutine_handle<> arrive_closed(worker& here) noexcept;

@@ -40,13 +40,9 @@ public:
 
     template <class... Args>
     void set_value(Args&&... args) {
-        reset();
-        set_first_value(std::forward<Args>(args)...);
-    }
-    // The slot is empty as yet.
-    template <class... Args>
-    void set_first_value(Args&&... args) {
-        MAGPIE_ASSERT(state_ == state::empty);
+        if (state_ != state::empty) [[unlikely]] {
+            reset();
+        }
         std::construct_at(std::addressof(value_), std::forward<Args>(args)...);
         state_ = state::value;
     }

@@ -37,14 +37,16 @@ std::coroutine_handle<> fork_join::run_first(worker& here, std::span<child* cons
     outer = here.open_join();
     here.set_open_join(this);
     here.push_forks(children.subspan(1));
-    if (children[0]->request_pending() || here.forks_are_wanted()) [[unlikely]] {
-        return run_first_slowly(here, *children[0]);
+    // One child leaves nothing for others: it wakes nobody.
+    bool const share = children.size() > 1 && here.forks_are_wanted();
+    if (share || children[0]->request_pending()) [[unlikely]] {
+        return run_first_slowly(here, *children[0], share);
     }
     return here.step_surely_into(*children[0]);
 }
 
-std::coroutine_handle<> fork_join::run_first_slowly(worker& here, child& first) noexcept {
-    if (here.forks_are_wanted()) {
+std::coroutine_handle<> fork_join::run_first_slowly(worker& here, child& first, bool share) noexcept {
+    if (share) {
         here.expose_forks();
     }
     return here.step_into(first);

@@ -94,7 +94,6 @@ public:
     }
     // There are others who might want forks.
     bool may_share() const noexcept { return may_steal_; }
-    bool has_forks() const noexcept { return !forks_.empty(); }
     // Takes this item off the fork stack, if it is the newest.
     bool pop_fork(work_item const& item) noexcept {
         return forks_.pop_if([&item](work_item const& newest) { return &newest == &item; }) != nullptr;

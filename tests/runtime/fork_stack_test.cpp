@@ -226,10 +226,14 @@ TEST_CASE("fork_stack: take_claimed takes the oldest, and leaves the memory as i
 TEST_CASE("fork_stack: between an owner and a claimer each item goes to one of them") {
     std::vector<item> items(rounds(400'000));
     stack s;
+    bool const claims = can_kick();  // asked here: the first answer takes long
     std::atomic<bool> stop{false};
+    std::atomic<bool> begun{!claims};
     std::atomic<std::size_t> claimed{0};
     std::thread claimer([&] {
         while (!stop) {
+            begun = true;
+            yield_thread();  // or the owner hardly ever finds it unclaimed
             intrusive_queue<item> out;
             s.take_claimed(5, out);
             while (item* const i = out.pop_front()) {
@@ -246,15 +250,15 @@ TEST_CASE("fork_stack: between an owner and a claimer each item goes to one of t
         }
     };
     // Hardly ever more than two items are there, so that both reach for the same; now and then many, so that it resizes.
+    until([&] { return begun.load(); });
     for (std::size_t n = 0; n < items.size(); ++n) {
         s.push(&items[n]);
         if (n % 1'024 < 900) {
             pop_one();
             pop_one();
+        } else if (claims && n % 1'024 == 1'000) {
+            until([&, before = claimed.load()] { return claimed != before || s.empty(); });
         }
-    }
-    while (can_kick() && claimed.load() == 0 && !s.empty()) {
-        yield_thread();
     }
     while (!s.empty()) {
         pop_one();

@@ -188,6 +188,27 @@ struct throws_when_moved {
 
 task<throws_when_moved> unmovable_result() { co_return throws_when_moved(); }
 
+TEST_CASE("task: a result whose co_return did not come to its end is replaced by the next one") {
+    struct throws_at_its_end {
+        ~throws_at_its_end() noexcept(false) { throw 1; }
+    };
+    auto const body = []() -> task<std::shared_ptr<int>> {
+        std::weak_ptr<int> first;
+        try {
+            throws_at_its_end const local;
+            auto one = std::make_shared<int>(1);
+            first = one;
+            co_return one;
+        } catch (int) {
+            CHECK(first.use_count() == 1);  // the result that is about to be replaced
+        }
+        co_return std::make_shared<int>(2);
+    };
+    auto const two = run(body());
+    CHECK(*two == 2);
+    CHECK(two.use_count() == 1);
+}
+
 TEST_CASE("task: a result whose move throws ends the task with that exception") {
     auto const body = []() -> task<std::string> {
         try {
