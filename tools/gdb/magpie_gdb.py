@@ -30,6 +30,7 @@ NS = "magpie::detail::"
 SHOWN_TASKS = 200        # unless --limit says
 SHOWN_FRAMES = 40        # of one chain: the rest of a longer one is counted
 MOST_FRAMES = 100_000    # a chain that is longer goes in a circle
+FRAME_GRANULE = 32  # of a size class: frame_alloc.hpp
 UNKNOWN_FRAME_SIZE = 1024
 WINDOW = 1024            # how far behind a pointer a child's record is looked for
 WAITER_MASK = ((1 << 48) - 1) & ~15
@@ -332,7 +333,7 @@ class Coroutine:
         return [(each["addr"], *(each["asm"].split(None, 1) + [""])[:2]) for each in listed]
 
     def size_from_code(self):
-        """The frame is freed with its size: `mov $0x88,%esi`, then the call."""
+        """The frame is freed with its size, or its size class: `mov $0x88,%esi`, then the call."""
         for function in (self.destroy, self.resume):
             block = gdb.block_for_pc(function) if function else None
             while block is not None and block.function is None:
@@ -344,6 +345,9 @@ class Coroutine:
                 match = re.match(r"\$(0x[0-9a-f]+),%esi", operands)
                 if match and mnemonic.startswith("mov"):
                     size = int(match.group(1), 16)
+                elif size and mnemonic in ("call", "jmp") and "deallocate_frame_of" in operands:
+                    self.frame_size = (size + 1) * FRAME_GRANULE
+                    return
                 elif size and mnemonic in ("call", "jmp") and re.search(
                         r"deallocate_frame|promise_base(dl|::operator delete)", operands):
                     self.frame_size = size
