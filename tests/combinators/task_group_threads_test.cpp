@@ -167,7 +167,7 @@ TEST_CASE("TG-28: spawning from foreign threads while the block ends: a child th
         ran.fetch_add(1);
         co_return;
     };
-    for (unsigned i = 0; i < rounds(300); ++i) {
+    for (unsigned i = 0; i < rounds(60); ++i) {
         ran = 0;
         std::atomic<int> accepted{0};
         std::optional<task_group_ref> reference;
