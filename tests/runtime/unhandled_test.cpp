@@ -241,7 +241,7 @@ TEST_CASE("TASK-08: a handle that dies while its task ends and its runtime goes:
     event_log log;
     config c = threads(2);
     c.hooks.on_unhandled = log.listener();
-    unsigned const n = rounds(400);
+    unsigned const n = rounds(100);
     for (unsigned i = 0; i < n; ++i) {
         runtime rt(c);
         auto h = rt.spawn(fails());
