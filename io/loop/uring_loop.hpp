@@ -13,8 +13,9 @@
 // published, cancels what it has been told to cancel, and kicks it (runtime/detail/kick.hpp) if the kernel holds
 // completions back for it. It never fills an entry of the queue, nor touches a list but that of the operations without
 // a buffer, which has a lock and whose members it moves to its own loop. And it keeps away from an owner that sleeps, or
-// is about to: the kernel would not see that the completions which are to end the sleep have gone. Dekker's pattern: the owner stores parking_, fences, and does not sleep if somebody reaps; a reaper
-// takes the lock, fences, and leaves if the owner is parking.
+// is about to: the kernel would not see that the completions which are to end the sleep have gone. Dekker's pattern:
+// the owner stores parking_, fences, and does not sleep if somebody reaps; a reaper takes the lock, fences, and leaves
+// if the owner is parking.
 //
 // Normally no more is in flight than the completion queue can hold: begun_ - reaped_ counts what has been promised a
 // place. Operations stay a little below that bound, so that there is room for cancellations, and for the one read by
