@@ -45,20 +45,25 @@ public:
         ++notes_.parks;
         notes_.last_deadline = deadline.time_since_epoch().count();
         std::unique_lock lock(mutex_);
-        ++notes_.asleep;
-        if (deadline == time_point::max()) {
-            woken_.wait(lock, [this] { return unparked_; });
-        } else {
-            woken_.wait_until(lock, deadline, [this] { return unparked_; });
+        auto const woken = [this] { return !asleep_; };
+        if (!std::exchange(unparked_, false)) {
+            asleep_ = true;
+            ++notes_.asleep;
+            if (deadline == time_point::max()) {
+                woken_.wait(lock, woken);
+            } else if (!woken_.wait_until(lock, deadline, woken)) {
+                wake();
+            }
         }
-        unparked_ = false;
-        --notes_.asleep;
     }
     void unpark() noexcept override {
         ++notes_.unparks;
         std::lock_guard const lock(mutex_);
-        unparked_ = true;
-        woken_.notify_one();
+        if (asleep_) {
+            wake();
+        } else {
+            unparked_ = true;
+        }
     }
     bool has_work() const noexcept override { return false; }
     std::size_t reap() noexcept override { return 0; }
@@ -67,10 +72,18 @@ public:
     char const* name() const noexcept override { return "noting"; }
 
 private:
+    // Whoever is woken is not asleep from the call on, however late its thread runs: it counts as a searcher already.
+    void wake() noexcept {
+        asleep_ = false;
+        --notes_.asleep;
+        woken_.notify_one();
+    }
+
     notes& notes_;
     std::mutex mutex_;
     std::condition_variable woken_;
-    bool unparked_ = false;
+    bool asleep_ = false;
+    bool unparked_ = false;  // while it was not asleep
 };
 
 // A scheduler over noting drivers, all of whose tasks end before it does.
@@ -111,9 +124,11 @@ public:
     detail::scheduler shared;
 };
 
+// Without rescue: whoever looks after a worker that the system keeps from running would be woken for that, and counted.
 config quick(unsigned workers) {
     config c = threads(workers);
     c.spin = 0ns;
+    c.rescue = false;
     return c;
 }
 
