@@ -81,10 +81,13 @@ TEST_CASE("IO-04: and all of them get the error when the other side is gone") {
     for (unsigned const workers : {1U, 2U, 8U}) {
         run_on_each_backend(workers, []() -> task<> {
             auto pair = co_await connect_pair();
-            (void)co_await fill(pair.client);
-            std::vector<join_handle<io::result<std::size_t>>> waiting;
+            std::string const text(16 << 20, 'w');  // more than both sockets hold
+            auto const writes_all = [](io::tcp_stream const& to, std::string const& what) -> task<io::result<void>> {
+                co_return co_await io::write_all(to, what);
+            };
+            std::vector<join_handle<io::result<void>>> waiting;
             for (int i = 0; i < 5; ++i) {
-                waiting.push_back(spawn(writes(pair.client, "w")));
+                waiting.push_back(spawn(writes_all(pair.client, text)));
             }
             co_await let_others_run();
             CHECK(pair.server.reset_on_close());

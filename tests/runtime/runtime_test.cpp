@@ -149,8 +149,9 @@ TEST_CASE("run: any number of runs, one after the other and at once") {
 
 // ------------------------------------------------------------------------------------------------ leftovers
 
-task<> leftover(std::atomic<int>& cleaned) {
+task<> leftover(std::atomic<int>& begun, std::atomic<int>& cleaned) {
     bool cancelled = false;
+    ++begun;
     try {
         co_await sleep(1h);
     } catch (task_cancelled const&) {
@@ -168,12 +169,15 @@ task<> leftover(std::atomic<int>& cleaned) {
 TEST_CASE("RUN-04: leftovers are cancelled and awaited before run returns; the result is main's") {
     for (bool const virtual_time : {true, false}) {
         CAPTURE(virtual_time);
+        std::atomic<int> begun{0};
         std::atomic<int> cleaned{0};
         auto const body = [&]() -> task<int> {
             for (int i = 0; i < 10; ++i) {
-                spawn_detached(leftover(cleaned));
+                spawn_detached(leftover(begun, cleaned));
             }
-            co_await sleep(1ms);
+            while (begun != 10) {
+                co_await sleep(1ms);
+            }
             co_return 4;
         };
         CHECK(run(body(), virtual_time ? simulated() : threads(3)) == 4);
@@ -233,14 +237,17 @@ TEST_CASE("RUN-04: what a leftover spawns while the program ends is refused with
 TEST_CASE("LOOP-17, RUN-08: shutdown: cancels, waits, and refuses everything from then on; twice is once") {
     for (bool const virtual_time : {true, false}) {
         CAPTURE(virtual_time);
+        std::atomic<int> begun{0};
         std::atomic<int> cleaned{0};
         tally count;
         runtime rt(virtual_time ? simulated() : threads(2));
         std::vector<join_handle<void>> all;
         for (int i = 0; i < 10; ++i) {
-            all.push_back(rt.spawn(leftover(cleaned)));
+            all.push_back(rt.spawn(leftover(begun, cleaned)));
         }
-        rt.block_on(sleep(1ms));
+        while (begun != 10) {
+            rt.block_on(sleep(1ms));
+        }
         shutdown_report const report = rt.shutdown(10s);
         CHECK(static_cast<bool>(report));
         CHECK(cleaned == 10);
