@@ -60,7 +60,12 @@ uring_loop::uring_loop(io_config const& settings)
     : event_loop(settings.buffer_ring),
       ring_(settings.ring_entries, settings.cq_entries, settings.sqpoll),
       op_limit_(limit_of_ops(ring_.cq_entries())),
-      cancel_limit_(ring_.cq_entries() - 1) {}
+      cancel_limit_(ring_.cq_entries() - 1) {
+    if (ring::send_message(ring_.descriptor()) == 0) {
+        wakeup_.use_ring(ring_.descriptor());
+        (void)reap_all();
+    }
+}
 
 // No task of this loop is left, so all that the kernel may still write to is the eventfd's count.
 uring_loop::~uring_loop() {
@@ -309,6 +314,9 @@ unsigned uring_loop::reap_batch(completion_list& done) noexcept {
     std::uint64_t operations = 0;
     for (unsigned i = 0; i < there; ++i) {
         io_uring_cqe const& entry = ring_.completion(i);
+        if (entry.user_data == ring::message_tag) {
+            continue;  // it has done its work by coming
+        }
         bool const terminal = (entry.flags & IORING_CQE_F_MORE) == 0;
         ended += terminal ? 1 : 0;
         auto const channel = static_cast<unsigned>(entry.user_data % completion::channels);
@@ -335,7 +343,7 @@ unsigned uring_loop::reap_batch(completion_list& done) noexcept {
 
 // False: the kernel has no memory for it just now, and the loop must not sleep.
 bool uring_loop::arm_wake_read() noexcept {
-    if (wake_read_.armed()) {
+    if (wakeup_.uses_ring() || wake_read_.armed()) {
         return true;
     }
     io_uring_sqe* const entry = next_entry();
@@ -353,7 +361,7 @@ bool uring_loop::arm_wake_read() noexcept {
 }
 
 void uring_loop::listen_for_notifications() noexcept {
-    if (!wake_read_.armed() && arm_wake_read()) {
+    if (!wakeup_.uses_ring() && !wake_read_.armed() && arm_wake_read()) {
         enter(0, nullptr);
     }
 }

@@ -1,5 +1,7 @@
 #include <magpie/io/loop/wakeup.hpp>
 
+#include <magpie/io/loop/ring.hpp>
+
 #include <system_error>
 
 #include <errno.h>
@@ -15,9 +17,19 @@ wakeup::wakeup() : event_(::eventfd(0, EFD_CLOEXEC)) {
     }
 }
 
+void wakeup::use_ring(int descriptor) noexcept {
+    ring_ = descriptor;
+    event_ = {};
+}
+
 void wakeup::notify() noexcept {
     inject_point();
     if (state_.exchange(state::notified, mo_acq_rel) != state::sleeping) {
+        return;
+    }
+    if (uses_ring()) {
+        // Refused only for want of a place in the completion queue; and then there is plenty that ends the sleep.
+        (void)ring::send_message(ring_);
         return;
     }
     std::uint64_t const one = 1;

@@ -70,11 +70,14 @@ void scheduler::wait_for(spawned_base& task, outside_wait& wait, std::function<v
     if (!task.watch(wait)) {
         return;
     }
-    // When unwatch() returns, whoever told us has let go of `wait`.
     struct unwatch_at_exit {
         spawned_base& task;
         outside_wait& wait;
-        ~unwatch_at_exit() { task.unwatch(wait); }
+        ~unwatch_at_exit() {
+            if (!wait.done()) {
+                task.unwatch(wait);
+            }
+        }
     } const guard{task, wait};
     if (driven_by_caller()) {
         drive_until_over(task, wait, on_interrupt);

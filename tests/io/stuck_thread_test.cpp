@@ -11,8 +11,6 @@
 #include <atomic>
 #include <chrono>
 #include <cstddef>
-#include <fstream>
-#include <iterator>
 #include <string>
 #include <utility>
 #include <vector>
@@ -110,14 +108,6 @@ private:
     bool works_ = false;
 };
 
-// Asked of the kernel: a variable of that thread's may be locked by ThreadSanitizer, in the thread that does not go on.
-bool is_stopped(pid_t thread) {
-    std::ifstream file("/proc/self/task/" + std::to_string(thread) + "/stat");
-    std::string const line{std::istreambuf_iterator<char>(file), {}};
-    auto const name_ends = line.rfind(')');
-    return name_ends != std::string::npos && line.substr(name_ends, 4) == ") t ";
-}
-
 TEST_CASE("a worker that a debugger has stopped in a task: others serve what waits there, and it goes on afterwards") {
     on_each_backend(2, [](config const& c) {
         constexpr unsigned n = 20;
@@ -160,7 +150,7 @@ TEST_CASE("a worker that a debugger has stopped in a task: others serve what wai
                     put(each.write, "x");
                 }
                 until([&] { return woken == n && ended == n; });
-                CHECK(is_stopped(thread));
+                CHECK(state_of_thread(thread) == 't');
             } else {
                 MESSAGE("no thread can be traced here");
                 for (auto const& each : pipes) {

@@ -31,13 +31,10 @@
 
 #include <errno.h>
 #include <io/support/kit.hpp>
-#include <linux/filter.h>
-#include <linux/seccomp.h>
+#include <io/support/refused_calls.hpp>
 #include <netinet/in.h>
-#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 namespace {
@@ -197,33 +194,8 @@ TEST_CASE("inside a process without membarrier" * doctest::skip()) {
     });
 }
 
-bool refuse_membarrier() noexcept {
-    sock_filter filter[] = {BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(seccomp_data, nr)),
-                            BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_membarrier, 0, 1),
-                            BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EPERM),
-                            BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW)};
-    sock_fprog const program{.len = std::size(filter), .filter = filter};
-    return ::prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0 && ::prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) == 0;
-}
-
 TEST_CASE("where membarrier is refused everything is taken over all the same, by the timer tick") {
-    constexpr int no_filter = 99;
-    pid_t const child = ::fork();
-    REQUIRE(child >= 0);
-    if (child == 0) {
-        if (refuse_membarrier()) {
-            ::execl("/proc/self/exe", "tests", "--no-skip", "--test-case=inside a process without membarrier", nullptr);
-        }
-        ::_exit(no_filter);
-    }
-    int status = 0;
-    REQUIRE(::waitpid(child, &status, 0) == child);
-    REQUIRE(WIFEXITED(status));
-    if (WEXITSTATUS(status) == no_filter) {
-        MESSAGE("no seccomp filter can be set here");
-    } else {
-        CHECK(WEXITSTATUS(status) == 0);
-    }
+    check_without({.number = SYS_membarrier}, "inside a process without membarrier");
 }
 
 // Everybody who rescues finds the deadline due and the bytes there: the one must not hide the other.

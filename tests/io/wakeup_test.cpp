@@ -1,18 +1,31 @@
 #include <magpie/io/loop/wakeup.hpp>
 
+#include <magpie/combinators/gather.hpp>
+#include <magpie/io/loop/ring.hpp>
+#include <magpie/io/op.hpp>
+#include <magpie/runtime/runtime.hpp>
+#include <magpie/runtime/this_task.hpp>
+
 #include <doctest/doctest.h>
 
 #include <atomic>
+#include <chrono>
+#include <cstddef>
 #include <cstdint>
+#include <string>
 #include <thread>
+#include <tuple>
 #include <vector>
 
+#include <io/support/kit.hpp>
+#include <io/support/refused_calls.hpp>
 #include <poll.h>
-#include <runtime/support/kit.hpp>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 namespace {
 
+using namespace magpie;
 using magpie::detail::wakeup;
 
 bool readable(wakeup const& w) {
@@ -57,6 +70,75 @@ TEST_CASE("a sleep that ended for another reason leaves nothing behind") {
     w.notify();
     CHECK(!readable(w));
     CHECK(!w.prepare_sleep());
+}
+
+TEST_CASE("of a ring that takes messages, notifying a sleeper completes something, once a sleep") {
+    detail::ring r(8, 16, false);
+    if (detail::ring::send_message(r.descriptor()) != 0) {
+        MESSAGE("this kernel has no messages to rings");
+        return;
+    }
+    r.consume(1);
+    wakeup w;
+    w.use_ring(r.descriptor());
+    CHECK(w.uses_ring());
+    CHECK(w.descriptor() < 0);
+    w.notify();
+    CHECK(!r.has_completions());  // awake
+    CHECK(!w.prepare_sleep());
+    REQUIRE(w.prepare_sleep());
+    w.notify();
+    w.notify();
+    REQUIRE(r.completions() == 1);
+    CHECK(r.completion(0).user_data == detail::ring::message_tag);
+}
+
+// Foreign threads and other workers wake a worker that has I/O under way, or none.
+void wake_up_in_many_ways() {
+    tests::on_each_backend(3, [](config const& c) {
+        runtime rt(c);
+        auto const ends = tests::make_pipe();
+        auto const reads = [](int fd) -> task<> {
+            std::byte byte{};
+            (void)co_await io::op({.code = io::opcode::read,
+                                   .fd = fd,
+                                   .offset = ~std::uint64_t{0},
+                                   .address = reinterpret_cast<std::uintptr_t>(&byte),
+                                   .length = 1});
+        };
+        auto reader = rt.spawn(reads(ends.read.get()));
+        auto const fans_out = []() -> task<int> {
+            auto const one = []() -> task<int> {
+                co_await this_task::yield();
+                co_return 1;
+            };
+            co_return std::get<0>(co_await gather(one(), one(), one(), one()));
+        };
+        for (unsigned i = 0; i < tests::rounds(500); ++i) {
+            CHECK(rt.block_on(fans_out()) == 1);
+            if (i % 16 == 0) {
+                std::this_thread::sleep_for(std::chrono::milliseconds(1));  // they are asleep by then
+            }
+        }
+        tests::put(ends.write, "x");
+        reader.blocking_wait();
+    });
+}
+
+TEST_CASE("a worker is woken, whatever the kernel has for it") {
+    wake_up_in_many_ways();
+}
+
+TEST_CASE("inside a process without messages to rings" * doctest::skip()) {
+    detail::ring r(8, 16, false);
+    REQUIRE(detail::ring::send_message(r.descriptor()) != 0);
+    wake_up_in_many_ways();
+}
+
+TEST_CASE("where messages to rings are refused, as before Linux 6.13, an eventfd does it") {
+    constexpr unsigned send_message = 31;
+    tests::check_without({.number = SYS_io_uring_register, .second_argument = send_message},
+                         "inside a process without messages to rings");
 }
 
 TEST_CASE("no notification is lost, and what was written before it is seen") {

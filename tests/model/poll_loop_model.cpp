@@ -53,6 +53,10 @@ static int model_epoll_wait(int, epoll_event* events, int, int timeout) {
 static int model_epoll_pwait2(int, epoll_event* events, int, timespec const*, void const*) {
     return magpie::detail::little_epoll::only->wait(events, 0);  // time passes at once
 }
+// No rings here to send messages to.
+extern "C" int io_uring_register(unsigned, unsigned, void const*, unsigned) {
+    return -22;
+}
 extern "C" int poll(pollfd*, nfds_t, int) {
     return magpie::detail::little_epoll::only->poll();
 }

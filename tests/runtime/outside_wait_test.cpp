@@ -1,11 +1,16 @@
 #include <magpie/runtime/scheduler/outside_wait.hpp>
 
 #include <magpie/runtime/runtime.hpp>
+#include <magpie/runtime/this_task.hpp>
 #include <runtime/support/kit.hpp>
 
 #include <doctest/doctest.h>
 
+#include <atomic>
 #include <thread>
+
+#include <sys/types.h>
+#include <unistd.h>
 
 namespace {
 
@@ -29,6 +34,45 @@ TEST_CASE("outside_wait: any number of interrupts count as one, and end a block(
     CHECK_FALSE(wait.done());
     wait.clear();
     CHECK_FALSE(wait.happened().load());
+}
+
+// Told of a task's end under the lock of the task's block, as everybody who waits for it, and behind those who came first.
+class late_sleeper final : public detail::watcher {
+public:
+    explicit late_sleeper(std::atomic<bool> const& wakes_at) : wakes_at_(wakes_at) {}
+    void task_ended(detail::spawned_base&) noexcept override {
+        until([&] { return wakes_at_.load(); });
+        told_ = true;
+    }
+    bool told() const { return told_; }
+
+private:
+    std::atomic<bool> const& wakes_at_;
+    std::atomic<bool> told_{false};
+};
+
+TEST_CASE("outside_wait: who is woken goes on, whatever keeps the thread that told of the end") {
+    runtime rt(threads(1));
+    std::atomic<bool> may_end{false};
+    std::atomic<bool> woken{false};
+    late_sleeper next(woken);
+    auto const ends = [](std::atomic<bool> const& when) -> task<> {
+        while (!when) {
+            co_await this_task::yield();
+        }
+    };
+    auto h = rt.spawn(ends(may_end));
+    std::atomic<pid_t> waiting{0};
+    std::thread waits([&] {
+        waiting = ::gettid();
+        h.blocking_wait();
+        woken = true;
+    });
+    until([&] { return waiting != 0 && state_of_thread(waiting) == 'S'; });
+    REQUIRE(h.record().watch(next));
+    may_end = true;
+    waits.join();
+    until([&] { return next.told(); });
 }
 
 TEST_CASE("outside_wait: is told of a task's end, or not linked if it has ended") {

@@ -8,6 +8,7 @@
 #include <magpie/runtime/hooks.hpp>
 
 #include <sched.h>
+#include <sys/types.h>
 
 #include <atomic>
 #include <chrono>
@@ -15,6 +16,8 @@
 #include <cstdint>
 #include <cstdio>
 #include <cstdlib>
+#include <fstream>
+#include <iterator>
 #include <mutex>
 #include <source_location>
 #include <string>
@@ -52,6 +55,15 @@ constexpr unsigned rounds(unsigned plain) {
 #else
     return sanitized ? (plain + 9) / 10 : plain;
 #endif
+}
+
+// Of a thread of this process, as in proc(5): R, S (sleeps), t (stopped by a debugger), …; 0 if there is none. Asked of the
+// kernel: a variable of that thread's may be locked by ThreadSanitizer, in a thread that does not go on.
+inline char state_of_thread(pid_t thread) {
+    std::ifstream file("/proc/self/task/" + std::to_string(thread) + "/stat");
+    std::string const line{std::istreambuf_iterator<char>(file), {}};
+    auto const name_ends = line.rfind(')');
+    return name_ends == std::string::npos || name_ends + 2 >= line.size() ? '\0' : line[name_ends + 2];
 }
 
 // One worker, virtual time, everything first in, first out (seed != 0: in an order that only the seed decides).
