@@ -28,8 +28,8 @@ public:
 
     void unpark() noexcept final { wakeup_.notify(); }
 
-    // Who asks for it drives the loop from outside, and sleeps elsewhere: from then on every poll() leaves the loop as
-    // if it slept, so that who notifies it makes the descriptor readable.
+    // Who asks for it drives the loop from outside, and sleeps elsewhere: from then on every poll() and park() leaves the
+    // loop as if it slept, so that who notifies it makes the descriptor readable.
     int wait_fd() const noexcept final {
         watched_.store(true, mo_relaxed);
         return descriptor();
@@ -96,7 +96,7 @@ protected:
     // For a stuck owner, by the owner of `to`: those go over to that loop and start there, as far as it has buffers.
     void hand_over_unstarted(event_loop& to) noexcept;
 
-    // The first and the last thing in poll(). Owner.
+    // The first and the last thing in poll() and park(). Owner.
     void begin_poll() noexcept;
     void end_poll() noexcept;
 

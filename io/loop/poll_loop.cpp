@@ -262,6 +262,7 @@ void poll_loop::round() noexcept {
 
 void poll_loop::park(time_point deadline) {
     bool may_sleep = false;
+    begin_poll();
     {
         std::lock_guard const lock(lock_);
         take_in_messages();
@@ -275,11 +276,14 @@ void poll_loop::park(time_point deadline) {
     if (may_sleep) {
         wakeup_.end_sleep();
     }
-    std::lock_guard const lock(lock_);
-    owner_sleeps_ = false;
-    take_in(count, events);
-    take_in_messages();
-    eat_wakeup();
+    {
+        std::lock_guard const lock(lock_);
+        owner_sleeps_ = false;
+        take_in(count, events);
+        take_in_messages();
+        eat_wakeup();
+    }
+    end_poll();
 }
 
 // The owner alone reads the eventfd: of two readers one would block.

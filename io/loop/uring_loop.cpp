@@ -49,7 +49,8 @@ op_base& op_of(completion& c) noexcept {
     return static_cast<op_base&>(c);
 }
 
-// Of the queue's places, some are kept for cancellations, and one for the read of the eventfd.
+// Of the queue's places, some are kept for cancellations, and one for the read of the eventfd. Messages have none: of those
+// there is one for each sleep, and what finds no place overflows.
 std::uint64_t limit_of_ops(unsigned cq_entries) noexcept {
     return cq_entries - std::clamp(cq_entries / 8, 2U, 64U);
 }
@@ -248,6 +249,7 @@ void uring_loop::poll() {
 }
 
 void uring_loop::park(time_point deadline) {
+    begin_poll();
     parking_.store(true, mo_relaxed);
     full_fence();                                   // pairs with the one in reap_all(): one of the two sees the other
     bool const alone = !reaping_.load(mo_acquire);  // pairs with the release in reap_all(): the head as that left it
@@ -271,6 +273,7 @@ void uring_loop::park(time_point deadline) {
     wakeup_.end_sleep();
     parking_.store(false, mo_relaxed);
     (void)reap_all();
+    end_poll();
 }
 
 bool uring_loop::has_work() const noexcept {
@@ -343,7 +346,7 @@ unsigned uring_loop::reap_batch(completion_list& done) noexcept {
 
 // False: the kernel has no memory for it just now, and the loop must not sleep.
 bool uring_loop::arm_wake_read() noexcept {
-    if (wakeup_.uses_ring() || wake_read_.armed()) {
+    if (wake_read_.armed()) {
         return true;
     }
     io_uring_sqe* const entry = next_entry();
@@ -361,7 +364,7 @@ bool uring_loop::arm_wake_read() noexcept {
 }
 
 void uring_loop::listen_for_notifications() noexcept {
-    if (!wakeup_.uses_ring() && !wake_read_.armed() && arm_wake_read()) {
+    if (!wake_read_.armed() && arm_wake_read()) {
         enter(0, nullptr);
     }
 }

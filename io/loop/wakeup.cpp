@@ -19,7 +19,6 @@ wakeup::wakeup() : event_(::eventfd(0, EFD_CLOEXEC)) {
 
 void wakeup::use_ring(int descriptor) noexcept {
     ring_ = descriptor;
-    event_ = {};
 }
 
 void wakeup::notify() noexcept {
@@ -27,9 +26,7 @@ void wakeup::notify() noexcept {
     if (state_.exchange(state::notified, mo_acq_rel) != state::sleeping) {
         return;
     }
-    if (uses_ring()) {
-        // Refused only for want of a place in the completion queue; and then there is plenty that ends the sleep.
-        (void)ring::send_message(ring_);
+    if (uses_ring() && ring::send_message(ring_) == 0) {
         return;
     }
     std::uint64_t const one = 1;

@@ -23,13 +23,14 @@ namespace magpie::detail {
 //
 // What ends the sleep is a write to an eventfd, which the owner waits for in its own way; or, from use_ring() on, a
 // message that the kernel puts straight into the completion queue of the ring in which the owner sleeps. A read of an
-// eventfd takes the kernel a third longer to wake the owner with, and the owner has to ask for it before every sleep.
+// eventfd takes the kernel a third longer to wake the owner with, and the owner has to ask for it again after that; it is
+// what remains if a message is refused (a thread may have a seccomp filter of its own; the kernel may lack memory).
 class wakeup {
 public:
     // With an eventfd. Throws std::system_error.
     wakeup();
 
-    // From now on by messages to this ring, which takes them. The eventfd is closed. The owner, before anybody notifies.
+    // From now on by messages to this ring, which takes them. The owner, before anybody notifies.
     void use_ring(int descriptor) noexcept;
 
     // Any thread.

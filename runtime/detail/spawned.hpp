@@ -6,7 +6,7 @@
 //                handles alone; the last reference to go frees the block.
 //   ended        set once, under the lock, when the outcome is stored; then everybody who watched is told.
 //   watchers     waiters in other tasks' frames, linked under the lock. One that is unlinked before the end is never
-//                told; the end tells each linked one exactly once, under the lock, so that it cannot die meanwhile.
+//                told; the end tells each linked one exactly once, under the lock, so that it cannot die before.
 //   looked_at    somebody has taken responsibility for the error: awaited it, read it, or is a group. If nobody has
 //                when the task has ended and the last handle is gone, the error is reported, once: by the end if it
 //                finds no handle, else with the last reference.
@@ -36,7 +36,8 @@ class spawned_base;
 struct posted;
 
 // Wants to know when a spawned task has ended. Lies in a frame or on a foreign thread's stack; linked in at most one
-// block. task_ended() runs under that block's lock: it may queue a task or set a flag, and must not call back.
+// block. task_ended() runs under that block's lock: it may queue a task or set a flag, and must not call back. It is
+// the last access to the watcher, which may be gone when it returns.
 class watcher {
 public:
     watcher() = default;

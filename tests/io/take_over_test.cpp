@@ -195,7 +195,7 @@ TEST_CASE("inside a process without membarrier" * doctest::skip()) {
 }
 
 TEST_CASE("where membarrier is refused everything is taken over all the same, by the timer tick") {
-    check_without({.number = SYS_membarrier}, "inside a process without membarrier");
+    check_without({.number = SYS_membarrier}, {"--no-skip", "--test-case=inside a process without membarrier"});
 }
 
 // Everybody who rescues finds the deadline due and the bytes there: the one must not hide the other.

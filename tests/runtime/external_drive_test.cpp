@@ -88,6 +88,21 @@ TEST_CASE("block_on() drives the runtime itself, and so does its end") {
     CHECK(rt.shutdown(10s));
 }
 
+TEST_CASE("block_on() sleeps while there is nothing to do") {
+    for (io_backend const backend : {io_backend::automatic, io_backend::poll}) {
+        config c = driven_from_outside();
+        c.io.backend = backend;
+        runtime rt(c);
+        rt.block_on(sleep(20ms));
+        CHECK(rt.snapshot().totals().parks <= 10);
+        CHECK(rt.driver_fd() >= 0);
+        rt.block_on(sleep(20ms));
+        CHECK(rt.snapshot().totals().parks <= 20);
+        auto const handle = rt.spawn(yield_and_sleep(10));  // and the descriptor goes on telling
+        run_until_done(rt, handle);
+    }
+}
+
 TEST_CASE("with threads of its own a runtime refuses to be driven") {
     config settings;
     settings.workers = 1;

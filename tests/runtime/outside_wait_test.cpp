@@ -9,6 +9,7 @@
 #include <atomic>
 #include <thread>
 
+#include <sys/syscall.h>
 #include <sys/types.h>
 #include <unistd.h>
 
@@ -68,7 +69,10 @@ TEST_CASE("outside_wait: who is woken goes on, whatever keeps the thread that to
         h.blocking_wait();
         woken = true;
     });
-    until([&] { return waiting != 0 && state_of_thread(waiting) == 'S'; });
+    until([&] {
+        long const call = waiting == 0 ? 0 : system_call_of_thread(waiting);
+        return call == SYS_futex || (call < 0 && state_of_thread(waiting) == 'S');
+    });
     REQUIRE(h.record().watch(next));
     may_end = true;
     waits.join();

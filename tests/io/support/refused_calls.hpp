@@ -1,6 +1,6 @@
 #pragma once
 
-// Runs a test case of this program once more, in a process in which a seccomp filter refuses a system call: as older
+// Runs test cases of this program once more, in a process in which a seccomp filter refuses a system call: as older
 // kernels and containers do.
 
 #include <doctest/doctest.h>
@@ -8,7 +8,7 @@
 #include <cstddef>
 #include <iterator>
 #include <optional>
-#include <string>
+#include <vector>
 
 #include <errno.h>
 #include <linux/filter.h>
@@ -20,7 +20,7 @@
 namespace magpie::tests {
 
 struct refused_call {
-    unsigned number = 0;                           // SYS_…
+    unsigned number = ~0U;                         // SYS_…
     std::optional<unsigned> second_argument = {};  // only with this one
 };
 
@@ -39,15 +39,16 @@ inline bool refuse(refused_call const& call) noexcept {
     return ::prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0 && ::prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) == 0;
 }
 
-// `test` is the whole name of a test case that is skipped otherwise.
-inline void check_without(refused_call const& call, char const* test) {
+// `which` are the test cases, as doctest's options tell them.
+inline void check_without(refused_call const& call, std::vector<char const*> which) {
     constexpr int no_filter = 99;
-    std::string const only = std::string("--test-case=") + test;
+    which.insert(which.begin(), "tests");
+    which.push_back(nullptr);
     pid_t const child = ::fork();
     REQUIRE(child >= 0);
     if (child == 0) {
         if (refuse(call)) {
-            ::execl("/proc/self/exe", "tests", "--no-skip", only.c_str(), nullptr);
+            ::execv("/proc/self/exe", const_cast<char**>(which.data()));
         }
         ::_exit(no_filter);
     }

@@ -1,7 +1,7 @@
 #pragma once
 
-// A kernel in little, in place of io/loop/ring.hpp's: one ring, one eventfd, and operations that wait until arrive() says
-// that what they wait for is there. The event loop above it is the library's own. Included before the event loop.
+// A kernel in little, in place of io/loop/ring.hpp's: one ring that takes messages, one eventfd, and operations that wait until
+// arrive() says that what they wait for is there. The event loop above it is the library's own. Included before the event loop.
 //
 // What it has of io_uring in the mode COOP_TASKRUN | TASKRUN_FLAG:
 //   - an operation completes in the thread that submitted it, when that one enters the kernel, sleeps, or is kicked; until
@@ -88,7 +88,13 @@ public:
     bool has_overflown() const noexcept { return (flags_.load(mo_acquire) & overflown) != 0; }
     bool has_completions() const noexcept { return cq_tail_.load(mo_acquire) != cq_head_.load(mo_acquire); }
 
-    unsigned completions() const noexcept { return cq_tail_.load(mo_acquire) - cq_head_.load(mo_relaxed); }
+    unsigned completions() const noexcept {
+        for (unsigned delay = slow_reaper ? rl::rand(24) : 0; delay != 0; --delay) {
+            yield_thread();
+        }
+        return cq_tail_.load(mo_acquire) - cq_head_.load(mo_relaxed);
+    }
+    static inline bool slow_reaper = false;  // much happens between its looks at whether, and at how many
     io_uring_cqe const& completion(unsigned nth) const noexcept {
         posted const& at = queue_[(cq_head_.load(mo_relaxed) + nth) % cq_size];
         (void)static_cast<int>(at.written);

@@ -57,13 +57,21 @@ constexpr unsigned rounds(unsigned plain) {
 #endif
 }
 
+inline std::string file_of_thread(pid_t thread, char const* name) {
+    std::ifstream file("/proc/self/task/" + std::to_string(thread) + "/" + name);
+    return {std::istreambuf_iterator<char>(file), {}};
+}
 // Of a thread of this process, as in proc(5): R, S (sleeps), t (stopped by a debugger), …; 0 if there is none. Asked of the
 // kernel: a variable of that thread's may be locked by ThreadSanitizer, in a thread that does not go on.
 inline char state_of_thread(pid_t thread) {
-    std::ifstream file("/proc/self/task/" + std::to_string(thread) + "/stat");
-    std::string const line{std::istreambuf_iterator<char>(file), {}};
+    std::string const line = file_of_thread(thread, "stat");
     auto const name_ends = line.rfind(')');
     return name_ends == std::string::npos || name_ends + 2 >= line.size() ? '\0' : line[name_ends + 2];
+}
+
+// The number of the system call in which that thread sleeps; -1 if the kernel does not say.
+inline long system_call_of_thread(pid_t thread) {
+    return std::strtol((file_of_thread(thread, "syscall") + "-1").c_str(), nullptr, 10);
 }
 
 // One worker, virtual time, everything first in, first out (seed != 0: in an order that only the seed decides).
