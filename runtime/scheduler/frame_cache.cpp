@@ -6,6 +6,7 @@
 
 #include <malloc.h>
 
+#include <limits>
 #include <mutex>
 #include <new>
 #include <type_traits>
@@ -14,10 +15,9 @@
 namespace magpie::detail {
 
 namespace {
-constexpr std::size_t default_limit = std::size_t{1} << 20;  // bytes; config.frame_cache for workers
-constexpr std::uint32_t batch = 64;                          // frames that travel between a thread and the depot
-constexpr std::size_t depot_limit = std::size_t{16} << 20;   // bytes, of the whole process
-constexpr std::size_t counted_at_once = std::size_t{1} << 16;  // bytes of frames freed one by one
+constexpr std::size_t default_limit = std::size_t{1} << 20;      // bytes; config.frame_cache for workers
+constexpr std::size_t untrimmed_depot = std::size_t{16} << 20;   // bytes, of the whole process
+constexpr std::size_t counted_at_once = std::size_t{1} << 16;    // bytes of frames freed one by one
 } // namespace
 
 // Batches of frames, linked through the first of each; the class's lock is taken once per batch.
@@ -29,6 +29,7 @@ struct frame_cache::depot {
     shelf shelves[classes];
     atomic<std::size_t> bytes{0};
     atomic<std::size_t> freed{0};  // to the allocator, ever
+    atomic<unsigned> trimmers{0};
 };
 
 // Trivially destructible: frames may be freed during static destruction.
@@ -39,8 +40,39 @@ frame_cache::depot& frame_cache::shared() noexcept {
 }
 
 void frame_cache::set_limit(std::size_t bytes) noexcept {
+    flush();
     ready_ = true;
     limit_ = bytes;
+}
+
+// False: that would be more than the thread may keep.
+bool frame_cache::count(std::size_t bytes) noexcept {
+    if (bytes_ + bytes > limit_) {
+        return false;
+    }
+    bytes_ += bytes;
+    return true;
+}
+
+// Gives an empty list its room. If the spares of others have taken it all, they go.
+bool frame_cache::find_room(std::size_t index) noexcept {
+    list& free = lists_[index];
+    if (2 * batch_bytes(index) > limit_) {
+        return false;
+    }
+    for (std::size_t other = 0; !free.has_room; ++other) {
+        free.has_room = count(2 * batch_bytes(index));
+        if (free.has_room) {
+            free.room = 2 * batch(index);
+        } else if (other == classes) {
+            return false;
+        } else if (node* const spare = lists_[other].spares) {
+            lists_[other].spares = spare->next_batch;
+            bytes_ -= batch_bytes(other);
+            give_to_depot(spare, other);
+        }
+    }
+    return true;
 }
 
 void* frame_cache::allocate_slowly(std::size_t index) {
@@ -48,61 +80,75 @@ void* frame_cache::allocate_slowly(std::size_t index) {
         set_limit(default_limit);
         flush_frames_at_thread_exit();
     }
-    if (limit_ == 0 || !take_batch(index)) {
-        return ::operator new((index + 1) * granule);
+    if (limit_ == 0 || !find_room(index)) {
+        return ::operator new(frame_bytes(index));
     }
+    list& free = lists_[index];
+    if (free.spares != nullptr) {
+        free.head = std::exchange(free.spares, free.spares->next_batch);
+        bytes_ -= batch_bytes(index);
+    } else {
+        free.head = take_from_depot(index);
+    }
+    if (free.head == nullptr) {
+        return ::operator new(frame_bytes(index));
+    }
+    free.room = batch(index);
     return allocate_class(index);
 }
 
-bool frame_cache::take_batch(std::size_t index) noexcept {
-    depot& all = shared();
-    auto& shelf = all.shelves[index];
-    std::size_t const bytes = batch * (index + 1) * granule;
-    if (bytes_ + bytes > limit_) {
-        return false;
-    }
-    {
-        std::lock_guard const lock(shelf.lock);
-        if (shelf.first == nullptr) {
-            return false;
-        }
-        lists_[index].head = shelf.first;
-        shelf.first = shelf.first->next_batch;
-    }
-    lists_[index].count = batch;
-    bytes_ += bytes;
-    all.bytes.fetch_sub(bytes, mo_relaxed);
-    return true;
-}
-
 void frame_cache::deallocate_slowly(void* memory, std::size_t index) noexcept {
-    // Over the limit: a batch of this size goes; while there are not enough of it, this frame does.
-    if (limit_ == 0 || lists_[index].count < batch) {
+    if (limit_ == 0 || !find_room(index)) {
         ::operator delete(memory);
-        singles_ += (index + 1) * granule;
+        singles_ += frame_bytes(index);
         if (singles_ >= counted_at_once) {
             shared().freed.fetch_add(std::exchange(singles_, 0), mo_relaxed);
         }
         return;
     }
-    give_batch(index);
+    if (lists_[index].room == 0) {
+        put_away(index);
+    }
     deallocate_class(memory, index);
 }
 
-void frame_cache::give_batch(std::size_t index) noexcept {
+// The list is full. Its newer half has just been freed, and is in this CPU's cache.
+void frame_cache::put_away(std::size_t index) noexcept {
     list& free = lists_[index];
-    node* const first = free.head;
-    node* last = first;
-    for (std::uint32_t i = 1; i < batch; ++i) {
+    node* last = free.head;
+    for (std::uint32_t i = 1; i < batch(index); ++i) {
         last = last->next;
     }
-    free.head = last->next;
-    free.count -= batch;
-    last->next = nullptr;
-    std::size_t const bytes = batch * (index + 1) * granule;
-    bytes_ -= bytes;
+    node* const first = std::exchange(last->next, nullptr);
+    free.room = batch(index);
+    if (count(batch_bytes(index))) {
+        first->next_batch = free.spares;
+        free.spares = first;
+    } else {
+        give_to_depot(first, index);
+    }
+}
+
+frame_cache::node* frame_cache::take_from_depot(std::size_t index) noexcept {
     depot& all = shared();
-    if (all.bytes.fetch_add(bytes, mo_relaxed) + bytes <= depot_limit) {
+    auto& shelf = all.shelves[index];
+    node* first = nullptr;
+    {
+        std::lock_guard const lock(shelf.lock);
+        first = shelf.first;
+        if (first == nullptr) {
+            return nullptr;
+        }
+        shelf.first = first->next_batch;
+    }
+    all.bytes.fetch_sub(batch_bytes(index), mo_relaxed);
+    return first;
+}
+
+void frame_cache::give_to_depot(node* first, std::size_t index) noexcept {
+    depot& all = shared();
+    std::size_t const bytes = batch_bytes(index);
+    if (all.bytes.fetch_add(bytes, mo_relaxed) + bytes <= untrimmed_depot || all.trimmers.load(mo_relaxed) != 0) {
         auto& shelf = all.shelves[index];
         std::lock_guard const lock(shelf.lock);
         first->next_batch = shelf.first;
@@ -114,25 +160,43 @@ void frame_cache::give_batch(std::size_t index) noexcept {
     free_all(first);
 }
 
+void frame_cache::begin_trimming() noexcept {
+    shared().trimmers.fetch_add(1, mo_relaxed);
+}
+
+void frame_cache::end_trimming() noexcept {
+    if (shared().trimmers.fetch_sub(1, mo_relaxed) == 1) {
+        std::size_t const kept = shared().bytes.load(mo_relaxed);
+        shrink(kept > untrimmed_depot ? kept - untrimmed_depot : 0);
+    }
+}
+
+void frame_cache::shrink(std::size_t bytes) noexcept {
+    shared().freed.fetch_add(free_depot(bytes), mo_relaxed);
+}
+
+std::size_t frame_cache::free_depot(std::size_t bytes) noexcept {
+    std::size_t given = 0;
+    for (std::size_t index = 0; index < classes; ++index) {
+        while (given < bytes) {
+            node* const first = take_from_depot(index);
+            if (first == nullptr) {
+                break;
+            }
+            free_all(first);
+            given += batch_bytes(index);
+        }
+    }
+    return given;
+}
+
 frame_cache::freed frame_cache::look() noexcept {
     depot const& all = shared();
     return {.ever = all.freed.load(mo_relaxed), .in_depot = all.bytes.load(mo_relaxed)};
 }
 
 void frame_cache::trim() noexcept {
-    depot& all = shared();
-    for (std::size_t index = 0; index < classes; ++index) {
-        auto& shelf = all.shelves[index];
-        node* taken = nullptr;
-        {
-            std::lock_guard const lock(shelf.lock);
-            taken = std::exchange(shelf.first, nullptr);
-        }
-        while (taken != nullptr) {
-            all.bytes.fetch_sub(batch * (index + 1) * granule, mo_relaxed);
-            free_all(std::exchange(taken, taken->next_batch));
-        }
-    }
+    (void)free_depot(std::numeric_limits<std::size_t>::max());
 #if defined(__GLIBC__)
     (void)::malloc_trim(0);
 #endif
@@ -146,8 +210,12 @@ void frame_cache::free_all(node* first) noexcept {
 
 void frame_cache::flush() noexcept {
     for (list& free : lists_) {
-        free_all(std::exchange(free.head, nullptr));
-        free.count = 0;
+        free_all(free.head);
+        while (node* const spare = free.spares) {
+            free.spares = spare->next_batch;
+            free_all(spare);
+        }
+        free = {};
     }
     bytes_ = 0;
     limit_ = 0;  // whatever is freed after this goes to the allocator

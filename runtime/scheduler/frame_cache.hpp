@@ -9,9 +9,17 @@
 namespace magpie::detail {
 
 // A thread's free coroutine frames, by size class: an allocation is a pop, a free is a push, whichever thread the frame
-// came from. A list that grows too long gives a batch to the depot, which all threads share under a lock per class;
-// an empty one takes a batch from there before it asks the allocator. Both are bounded: what does not fit goes back to
-// the allocator. So frames that are made on one worker and freed on another travel in batches.
+// came from. Frames move in batches, of a fixed number for each class. A list that holds two batches puts the older one
+// away, as a spare or to the depot, which all threads share under a lock per class; an empty list takes a spare, a batch
+// from the depot, or asks the allocator. So frames that are made on one worker and freed on another cost a lock for each
+// batch; and who goes up and down by less than a batch pays nothing, wherever he begins.
+//
+// A list's room is what may still be pushed before it holds two batches. A class that has no room within the thread's
+// limit has its frames go to the allocator one by one: all that a thread keeps is counted when a list gets its room and
+// when a batch becomes a spare, never on the fast path.
+//
+// The depot keeps 16 MiB, or, while somebody trims it (frame_trimmer.hpp), all that it is given: a million tasks that end
+// and begin again do not pass through the allocator.
 //
 // Owned by one thread. Trivially destructible, so that a thread_local one costs no guard: flush() at thread exit.
 class frame_cache {
@@ -41,25 +49,23 @@ public:
             return allocate_slowly(index);
         }
         free.head = taken->next;
-        --free.count;
-        bytes_ -= (index + 1) * granule;
+        __builtin_prefetch(free.head, 1);
+        ++free.room;
         return taken;
     }
     void deallocate_class(void* memory, std::size_t index) noexcept {
-        std::size_t const bytes = bytes_ + (index + 1) * granule;
-        if (bytes > limit_) [[unlikely]] {
+        list& free = lists_[index];
+        if (free.room == 0) [[unlikely]] {
             deallocate_slowly(memory, index);
             return;
         }
-        list& free = lists_[index];
+        --free.room;
         free.head = new (memory) node(free.head);
-        ++free.count;
-        bytes_ = bytes;
     }
 
-    // Most bytes of free frames that this thread keeps; 0: none.
+    // Most bytes of free frames that this thread keeps; 0: none. Gives what it has to the allocator.
     void set_limit(std::size_t bytes) noexcept;
-    // Gives everything to the allocator.
+    // Gives everything to the allocator, and keeps nothing from now on.
     void flush() noexcept;
 
     // Of all threads' frames, any thread: hints.
@@ -68,6 +74,11 @@ public:
         std::size_t in_depot = 0;  // bytes
     };
     static freed look() noexcept;
+    // From begin_trimming() on the depot keeps all that it is given. When the last trimmer ends, it keeps 16 MiB. Any thread.
+    static void begin_trimming() noexcept;
+    static void end_trimming() noexcept;
+    // Gives about so many bytes of the depot to the allocator. Any thread; may take long.
+    static void shrink(std::size_t bytes) noexcept;
     // Empties the depot, and has the allocator give what it keeps free back to the system. Any thread; may take long.
     static void trim() noexcept;
 
@@ -75,26 +86,40 @@ private:
     struct node {
         explicit node(node* following) noexcept : next(following) {}
         node* next;
-        node* next_batch;  // of the first frame of a batch in the depot
+        node* next_batch;  // of the first frame of a batch that was put away
     };
     struct list {
         node* head = nullptr;
-        std::uint32_t count = 0;
+        node* spares = nullptr;  // batches
+        std::uint32_t room = 0;
+        bool has_room = false;  // counted in bytes_, however much of it is taken: room + frames == two batches
     };
     static constexpr std::size_t classes = largest / granule;
+    static constexpr std::size_t frame_bytes(std::size_t index) noexcept { return (index + 1) * granule; }
+    // Room for each class is the usual limit of a thread.
+    static constexpr std::uint32_t batch(std::size_t index) noexcept {
+        constexpr std::size_t most = 64;
+        constexpr std::size_t bytes = std::size_t{8} << 10;
+        return static_cast<std::uint32_t>(bytes / frame_bytes(index) < most ? bytes / frame_bytes(index) : most);
+    }
+    static constexpr std::size_t batch_bytes(std::size_t index) noexcept { return batch(index) * frame_bytes(index); }
 
     void* allocate_slowly(std::size_t index);
     void deallocate_slowly(void* memory, std::size_t index) noexcept;
-    bool take_batch(std::size_t index) noexcept;
-    void give_batch(std::size_t index) noexcept;
+    bool find_room(std::size_t index) noexcept;
+    bool count(std::size_t bytes) noexcept;
+    void put_away(std::size_t index) noexcept;
+    static node* take_from_depot(std::size_t index) noexcept;
+    static void give_to_depot(node* first, std::size_t index) noexcept;
+    static std::size_t free_depot(std::size_t bytes) noexcept;
     static void free_all(node* first) noexcept;
 
     struct depot;
     static depot& shared() noexcept;
 
     list lists_[classes];
-    std::size_t bytes_ = 0;  // in all lists
-    std::size_t limit_ = 0;  // 0 until the thread has allocated once: the slow path sets it up
+    std::size_t bytes_ = 0;    // of all lists' room, and of the spares
+    std::size_t limit_ = 0;    // 0 until the thread has allocated once: the slow path sets it up
     std::size_t singles_ = 0;  // bytes that went to the allocator one by one, and are not in freed::ever yet
     bool ready_ = false;
 };

@@ -1,20 +1,26 @@
 #pragma once
 
-// When the memory of a burst goes back to the system.
+// When the memory of a burst goes back.
 //
-// Frames that no cache has room for go back to the allocator, but glibc's gives the system only what lies at the end of
-// its heap: after a burst of a million tasks one block that is still in use keeps hundreds of megabytes resident. So
-// when the burst has been over for a while, the depot is emptied, and the allocator asked to give back every free page
-// (malloc_trim). That takes a third of a millisecond for each megabyte, during which other threads' allocations may
-// wait: never in a worker, only once for each burst, and only when no worker has anything to do just then.
+// To the allocator: of what the depot of frames holds, that which nobody has needed for a second, whether workers are
+// busy or not.
+//
+// To the system: glibc's allocator gives it only what lies at the end of its heap; after a burst of a million tasks one
+// block that is still in use keeps hundreds of megabytes resident. So when the burst has been over for a while, the depot
+// is emptied, and the allocator asked to give back every free page (malloc_trim). That takes a third of a millisecond for
+// each megabyte, during which other threads' allocations may wait: never in a worker, only once for each burst, and only
+// when no worker has anything to do just then.
 
 #include <magpie/runtime/clock.hpp>
 #include <magpie/runtime/detail/atomic.hpp>
 #include <magpie/runtime/detail/blocking.hpp>
 #include <magpie/runtime/scheduler/frame_cache.hpp>
 
+#include <algorithm>
 #include <chrono>
 #include <cstddef>
+#include <limits>
+#include <utility>
 
 namespace magpie::detail {
 
@@ -36,6 +42,17 @@ public:
         }
         return (seen.ever - trimmed_) + seen.in_depot >= worth_it ? since_ + quiet : time_point::max();
     }
+    // How much of the depot is to go to the allocator now: the least that it has held for a second, if that is worth it.
+    // To be asked again and again while workers are busy.
+    std::size_t surplus(time_point now, frame_cache::freed seen) noexcept {
+        least_ = std::min(least_, seen.in_depot);
+        if (now - looked_ < quiet) {
+            return 0;
+        }
+        looked_ = now;
+        std::size_t const unused = std::exchange(least_, seen.in_depot);
+        return unused >= worth_it ? unused : 0;
+    }
     // It has been done, or could not be: what is still there is looked at again a while later.
     void trimmed(time_point now, frame_cache::freed seen) noexcept {
         trimmed_ = moved_ = seen.ever;
@@ -46,19 +63,29 @@ private:
     std::size_t trimmed_;  // bytes that had ever been freed at the last trim
     std::size_t moved_;    // and when that had last grown by more than a little
     time_point since_{};   // which was then
+    std::size_t least_ = 0;  // bytes in the depot, since looked_
+    time_point looked_{};
 };
 
 // Does it, on a thread of the blocking pool.
 class frame_trim final : public blocking_call {
 public:
     void run() noexcept override {
-        frame_cache::trim();
+        if (bytes_ == everything) {
+            frame_cache::trim();
+        } else {
+            frame_cache::shrink(bytes_);
+        }
         running_.store(false, mo_release);  // pairs with the acquire in start()
     }
-    // False: one is under way already. Without a thread to be had, nothing is done.
-    bool start(scheduler& where) noexcept;
+    static constexpr std::size_t everything = std::numeric_limits<std::size_t>::max();
+
+    // Of the depot so many bytes to the allocator; or `everything`, and that to the system. False: one is under way
+    // already. Without a thread to be had, nothing is done.
+    bool start(scheduler& where, std::size_t bytes) noexcept;
 
 private:
+    std::size_t bytes_ = 0;  // while it runs
     atomic<bool> running_{false};
 };
 

@@ -66,6 +66,7 @@ void stall_monitor::start() {
         pthread_setname_np(pthread_self(), (shared_.settings().name + "/stall").substr(0, 15).c_str());
         watch();
     });
+    frame_cache::begin_trimming();
 }
 
 void stall_monitor::stop() noexcept {
@@ -78,6 +79,7 @@ void stall_monitor::stop() noexcept {
     }
     wake_.notify_one();
     thread_.join();
+    frame_cache::end_trimming();
 }
 
 void stall_monitor::woke_up() noexcept {
@@ -152,7 +154,10 @@ void stall_monitor::sleep_until_needed(std::unique_lock<std::mutex>& lock) {
 
 void stall_monitor::trim_if_due(time_point now) noexcept {
     auto const seen = frame_cache::look();
-    if (trimmer_.due(now, seen) <= now && shared_.idle.parked() == shared_.size() && trim_.start(shared_)) {
+    if (std::size_t const unused = trimmer_.surplus(now, seen); unused != 0) {
+        (void)trim_.start(shared_, unused);
+    } else if (trimmer_.due(now, seen) <= now && shared_.idle.parked() == shared_.size() &&
+               trim_.start(shared_, frame_trim::everything)) {
         trimmer_.trimmed(now, seen);
     }
 }

@@ -106,6 +106,58 @@ TEST_CASE("frame_cache: keeps no more bytes than its limit, over all size classe
     }
 }
 
+TEST_CASE("frame_cache: a class takes its room from the spares of others, and is not left without") {
+    if (!allocations_are_ours()) {
+        return;
+    }
+    constexpr std::size_t limit = std::size_t{64} << 10;
+    frame_cache cache;
+    cache.set_limit(limit);
+    std::vector<block> small = take(cache, 64, 2000);
+    give(cache, small);  // spares up to the limit
+    std::vector<block> large = take(cache, 2048, 8);  // room for so many
+    std::int64_t const before = live_blocks();
+    give(cache, large);
+    CHECK(live_blocks() == before);  // kept
+    void* const again = cache.allocate(2048);
+    CHECK(live_blocks() == before);
+    cache.deallocate(again, 2048);
+    cache.flush();
+}
+
+TEST_CASE("frame_cache: the depot keeps 16 MiB, or all while somebody trims it, and shrinks when told to") {
+    constexpr std::size_t mib = std::size_t{1} << 20;
+    frame_cache cache;
+    auto const lend_and_give = [&] {
+        std::vector<block> all = take(cache, 2048, 20'000);
+        give(cache, all);
+        cache.flush();
+        cache.set_limit(mib);
+    };
+    cache.set_limit(mib);
+    lend_and_give();
+    CHECK(frame_cache::look().in_depot <= 16 * mib);
+    CHECK(frame_cache::look().in_depot >= 12 * mib);
+
+    frame_cache::begin_trimming();
+    frame_cache::begin_trimming();
+    lend_and_give();
+    std::size_t const kept = frame_cache::look().in_depot;
+    CHECK(kept >= 36 * mib);
+    std::size_t const freed = frame_cache::look().ever;
+    frame_cache::shrink(5 * mib);
+    CHECK(frame_cache::look().in_depot <= kept - 5 * mib);
+    CHECK(frame_cache::look().in_depot >= kept - 6 * mib);
+    CHECK(frame_cache::look().ever - freed == kept - frame_cache::look().in_depot);
+    frame_cache::end_trimming();
+    CHECK(frame_cache::look().in_depot >= 30 * mib);
+    frame_cache::end_trimming();  // the last one
+    CHECK(frame_cache::look().in_depot <= 16 * mib);
+    CHECK(frame_cache::look().in_depot >= 15 * mib);
+    frame_cache::trim();
+    CHECK(frame_cache::look().in_depot == 0);
+}
+
 TEST_CASE("frame_cache: larger frames than the largest class go to the allocator and back") {
     if (!allocations_are_ours()) {
         return;

@@ -50,6 +50,18 @@ TEST_CASE("frame_trimmer: what only lies in the depot is given back, too") {
     CHECK(trimmer.due(start, {}) == never);
 }
 
+TEST_CASE("frame_trimmer: what the depot has not needed for a second is too much, however busy the workers are") {
+    frame_trimmer trimmer({});
+    CHECK(trimmer.surplus(start, {}) == 0);
+    CHECK(trimmer.surplus(start + 1s, {.in_depot = 100 * mib}) == 0);  // it was empty within that second
+    CHECK(trimmer.surplus(start + 1500ms, {.in_depot = 40 * mib}) == 0);
+    CHECK(trimmer.surplus(start + 1900ms, {.in_depot = 90 * mib}) == 0);
+    CHECK(trimmer.surplus(start + 2s, {.in_depot = 90 * mib}) == 40 * mib);
+    CHECK(trimmer.surplus(start + 2500ms, {.in_depot = 7 * mib}) == 0);
+    CHECK(trimmer.surplus(start + 3s, {.in_depot = 60 * mib}) == 0);  // too little to be worth it
+    CHECK(trimmer.surplus(start + 4s, {.in_depot = 60 * mib}) == 60 * mib);
+}
+
 std::size_t resident_bytes() {
     std::ifstream file("/proc/self/statm");
     std::size_t size = 0;
