@@ -49,8 +49,7 @@ op_base& op_of(completion& c) noexcept {
     return static_cast<op_base&>(c);
 }
 
-// Of the queue's places, some are kept for cancellations, and one for the read of the eventfd. Messages have none: of those
-// there is one for each sleep, and what finds no place overflows.
+// Of the queue's places, some are kept for cancellations, and one for the read of the eventfd. A message may overflow.
 std::uint64_t limit_of_ops(unsigned cq_entries) noexcept {
     return cq_entries - std::clamp(cq_entries / 8, 2U, 64U);
 }
@@ -287,7 +286,6 @@ std::size_t uring_loop::in_flight() const noexcept {
     return static_cast<std::size_t>(std::max(promised(), own) - own);
 }
 
-// Any thread but the owner's.
 std::size_t uring_loop::reap() noexcept {
     return parking_.load(mo_relaxed) ? 0 : reap_all();
 }
