@@ -1,5 +1,7 @@
 #pragma once
 
+#include <magpie/runtime/detail/frame_alloc.hpp>
+
 #include <cstddef>
 #include <memory>
 #include <utility>
@@ -16,14 +18,16 @@ public:
     ~fixed_block() {
         std::destroy_n(objects_, size_);
         if (objects_ != nullptr) {
-            std::allocator<T>().deallocate(objects_, capacity_);
+            recycling_allocator<T>().deallocate(objects_, capacity_);
         }
     }
 
     // Once. Throws std::bad_alloc.
     void allocate(std::size_t capacity) {
-        objects_ = std::allocator<T>().allocate(capacity);
-        capacity_ = capacity;
+        if (capacity != 0) {
+            objects_ = recycling_allocator<T>().allocate(capacity);
+            capacity_ = capacity;
+        }
     }
     template <class... Args>
     void emplace(Args&&... args) {

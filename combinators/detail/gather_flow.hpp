@@ -16,6 +16,7 @@
 #include <magpie/combinators/detail/gather_child.hpp>
 #include <magpie/runtime/detail/current.hpp>
 #include <magpie/runtime/detail/fork_parts.hpp>
+#include <magpie/runtime/detail/frame_alloc.hpp>
 #include <magpie/runtime/detail/spin_lock.hpp>
 
 #include <cstddef>
@@ -214,10 +215,13 @@ private:
     std::conditional_t<record::keeps_value, std::deque<place>, no_progress> places_;
 };
 
+template <class T>
+using task_list = std::vector<task<T>, recycling_allocator<task<T>>>;
+
 // `made` are the tasks of what lies before `from`.
 template <class T, bool Settled, class R>
 task<gathered_range_t<T, Settled>> gather_flow(held_range<R>& range, std::ranges::iterator_t<R> from,
-                                               std::vector<task<T>> made, bool cancel_rest) {
+                                               task_list<T> made, bool cancel_rest) {
     gather_flow_state<T, Settled> all(cancel_rest);
     try {
         auto next = std::move(from);

@@ -8,18 +8,17 @@
 #include <magpie/combinators/detail/gather_bounded.hpp>
 #include <magpie/combinators/detail/gather_child.hpp>
 #include <magpie/combinators/detail/gather_flow.hpp>
-#include <magpie/runtime/detail/current.hpp>
 #include <magpie/runtime/detail/closure_check.hpp>
+#include <magpie/runtime/detail/current.hpp>
+#include <magpie/runtime/detail/frame_alloc.hpp>
 
 #include <algorithm>
 #include <coroutine>
 #include <cstddef>
 #include <exception>
 #include <limits>
-#include <memory>
 #include <optional>
 #include <ranges>
-#include <span>
 #include <type_traits>
 #include <utility>
 #include <vector>
@@ -67,14 +66,14 @@ public:
         if (inner_awaiter_) {
             return inner_awaiter_->await_suspend(parent);
         }
-        auto const list = std::make_unique_for_overwrite<child*[]>(records_.size());
-        std::size_t count = 0;
+        std::vector<child*, recycling_allocator<child*>> list;
+        list.reserve(records_.size());
         for (record& each : records_) {
             if (!only_begun_ || each.has_started()) {
-                list[count++] = &each;
+                list.push_back(&each);
             }
         }
-        return launch(parent, *parent.promise().context(), std::span<child* const>(list.get(), count));
+        return launch(parent, *parent.promise().context(), list);
     }
 
     result await_resume() {
@@ -140,9 +139,11 @@ private:
 
     std::exception_ptr collect_unsized(std::size_t at_once) {
         auto& source = range_.get();
-        std::vector<task<value>> tasks;
+        constexpr std::size_t usually_enough = 16;
+        task_list<value> tasks;
         std::exception_ptr error;
         try {
+            tasks.reserve(usually_enough);
             auto at = std::ranges::begin(source);
             auto const last = std::ranges::end(source);
             for (; at != last; ++at) {

@@ -36,9 +36,12 @@ void event_loop::begin_poll() noexcept {
 void event_loop::end_poll() noexcept {
     if (watched_.load(mo_relaxed)) [[unlikely]] {
         listen_for_notifications();
-        if (!wakeup_.prepare_sleep()) {
-            (void)wakeup_.prepare_sleep();
-            wakeup_.notify();  // what was notified meanwhile has not been looked at
+        bool notified = false;
+        while (!wakeup_.prepare_sleep()) {
+            notified = true;
+        }
+        if (notified) {
+            wakeup_.notify();  // what it was about has not been looked at
         }
     }
 }

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstddef>
+#include <memory>
 #include <new>
 
 namespace magpie::detail {
@@ -36,6 +37,38 @@ struct recycled {
     static void operator delete(void* memory, std::size_t size, std::align_val_t alignment) noexcept {
         ::operator delete(memory, size, alignment);
     }
+};
+
+// The same memory for a few objects in a row.
+template <class T>
+struct recycling_allocator {
+    using value_type = T;
+
+    recycling_allocator() noexcept = default;
+    template <class U>
+    recycling_allocator(recycling_allocator<U> const&) noexcept {}  // containers convert them
+
+    [[nodiscard]] T* allocate(std::size_t count) {
+        if constexpr (recycles) {
+            if (count <= largest_recycled_frame / sizeof(T)) {
+                return static_cast<T*>(allocate_frame(count * sizeof(T)));
+            }
+        }
+        return std::allocator<T>().allocate(count);
+    }
+    void deallocate(T* memory, std::size_t count) noexcept {
+        if constexpr (recycles) {
+            if (count <= largest_recycled_frame / sizeof(T)) {
+                deallocate_frame(memory, count * sizeof(T));
+                return;
+            }
+        }
+        std::allocator<T>().deallocate(memory, count);
+    }
+    friend bool operator==(recycling_allocator, recycling_allocator) noexcept { return true; }
+
+private:
+    static constexpr bool recycles = alignof(T) <= __STDCPP_DEFAULT_NEW_ALIGNMENT__;
 };
 
 } // namespace magpie::detail

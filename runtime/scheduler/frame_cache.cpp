@@ -6,7 +6,7 @@
 
 #include <malloc.h>
 
-#include <limits>
+#include <algorithm>
 #include <mutex>
 #include <new>
 #include <type_traits>
@@ -25,10 +25,13 @@ struct frame_cache::depot {
     struct shelf {
         spin_lock lock;
         node* first = nullptr;
+        std::size_t batches = 0;
+        std::size_t least = 0;  // batches, since give_back_unused() last looked
     };
     shelf shelves[classes];
     atomic<std::size_t> bytes{0};
     atomic<std::size_t> freed{0};  // to the allocator, ever
+    atomic<std::size_t> moved{0};
     atomic<unsigned> trimmers{0};
 };
 
@@ -54,24 +57,42 @@ bool frame_cache::count(std::size_t bytes) noexcept {
     return true;
 }
 
-// Gives an empty list its room. If the spares of others have taken it all, they go.
+// Frames that a list holds when it is full.
+std::uint32_t frame_cache::capacity(std::size_t index) const noexcept {
+    constexpr std::size_t sharers = 8;
+    return static_cast<std::uint32_t>(std::min<std::size_t>(2 * batch(index), limit_ / sharers / frame_bytes(index)));
+}
+
+// Sees to it that the list has its room. If spares have taken it all, they go.
 bool frame_cache::find_room(std::size_t index) noexcept {
     list& free = lists_[index];
-    if (2 * batch_bytes(index) > limit_) {
-        return false;
+    if (free.has_room) {
+        return true;
     }
-    for (std::size_t other = 0; !free.has_room; ++other) {
-        free.has_room = count(2 * batch_bytes(index));
-        if (free.has_room) {
-            free.room = 2 * batch(index);
-        } else if (other == classes) {
+    std::uint32_t const room = capacity(index);
+    while (!count(room * frame_bytes(index))) {
+        if (!give_away_spare()) {
             return false;
-        } else if (node* const spare = lists_[other].spares) {
-            lists_[other].spares = spare->next_batch;
-            bytes_ -= batch_bytes(other);
-            give_to_depot(spare, other);
         }
     }
+    free.has_room = true;
+    free.room = room;
+    return true;
+}
+
+bool frame_cache::give_away_spare() noexcept {
+    if (spares_ == 0) {
+        return false;
+    }
+    std::size_t index = 0;
+    while (lists_[index].spares == nullptr) {
+        ++index;
+    }
+    node* const spare = lists_[index].spares;
+    lists_[index].spares = spare->next_batch;
+    --spares_;
+    bytes_ -= batch_bytes(index);
+    give_to_depot(spare, index);
     return true;
 }
 
@@ -86,8 +107,9 @@ void* frame_cache::allocate_slowly(std::size_t index) {
     list& free = lists_[index];
     if (free.spares != nullptr) {
         free.head = std::exchange(free.spares, free.spares->next_batch);
+        --spares_;
         bytes_ -= batch_bytes(index);
-    } else {
+    } else if (capacity(index) == 2 * batch(index)) {
         free.head = take_from_depot(index);
     }
     if (free.head == nullptr) {
@@ -98,7 +120,9 @@ void* frame_cache::allocate_slowly(std::size_t index) {
 }
 
 void frame_cache::deallocate_slowly(void* memory, std::size_t index) noexcept {
-    if (limit_ == 0 || !find_room(index)) {
+    bool const fits = limit_ != 0 && find_room(index);
+    bool const travels = fits && capacity(index) == 2 * batch(index);
+    if (!fits || (lists_[index].room == 0 && !travels)) {
         ::operator delete(memory);
         singles_ += frame_bytes(index);
         if (singles_ >= counted_at_once) {
@@ -124,6 +148,7 @@ void frame_cache::put_away(std::size_t index) noexcept {
     if (count(batch_bytes(index))) {
         first->next_batch = free.spares;
         free.spares = first;
+        ++spares_;
     } else {
         give_to_depot(first, index);
     }
@@ -140,8 +165,11 @@ frame_cache::node* frame_cache::take_from_depot(std::size_t index) noexcept {
             return nullptr;
         }
         shelf.first = first->next_batch;
+        --shelf.batches;
+        shelf.least = std::min(shelf.least, shelf.batches);
     }
     all.bytes.fetch_sub(batch_bytes(index), mo_relaxed);
+    all.moved.fetch_add(batch_bytes(index), mo_relaxed);
     return first;
 }
 
@@ -149,10 +177,12 @@ void frame_cache::give_to_depot(node* first, std::size_t index) noexcept {
     depot& all = shared();
     std::size_t const bytes = batch_bytes(index);
     if (all.bytes.fetch_add(bytes, mo_relaxed) + bytes <= untrimmed_depot || all.trimmers.load(mo_relaxed) != 0) {
+        all.moved.fetch_add(bytes, mo_relaxed);
         auto& shelf = all.shelves[index];
         std::lock_guard const lock(shelf.lock);
         first->next_batch = shelf.first;
         shelf.first = first;
+        ++shelf.batches;
         return;
     }
     all.bytes.fetch_sub(bytes, mo_relaxed);
@@ -167,36 +197,52 @@ void frame_cache::begin_trimming() noexcept {
 void frame_cache::end_trimming() noexcept {
     if (shared().trimmers.fetch_sub(1, mo_relaxed) == 1) {
         std::size_t const kept = shared().bytes.load(mo_relaxed);
-        shrink(kept > untrimmed_depot ? kept - untrimmed_depot : 0);
+        free_from_depot(kept > untrimmed_depot ? kept - untrimmed_depot : 0);
     }
 }
 
-void frame_cache::shrink(std::size_t bytes) noexcept {
-    shared().freed.fetch_add(free_depot(bytes), mo_relaxed);
-}
-
-std::size_t frame_cache::free_depot(std::size_t bytes) noexcept {
-    std::size_t given = 0;
+void frame_cache::give_back_unused() noexcept {
+    depot& all = shared();
     for (std::size_t index = 0; index < classes; ++index) {
-        while (given < bytes) {
+        auto& shelf = all.shelves[index];
+        std::size_t unused = 0;
+        {
+            std::lock_guard const lock(shelf.lock);
+            unused = std::exchange(shelf.least, shelf.batches);
+        }
+        for (; unused != 0; --unused) {
             node* const first = take_from_depot(index);
             if (first == nullptr) {
                 break;
             }
             free_all(first);
-            given += batch_bytes(index);
+            all.freed.fetch_add(batch_bytes(index), mo_relaxed);
         }
     }
-    return given;
+}
+
+void frame_cache::free_from_depot(std::size_t bytes) noexcept {
+    for (std::size_t index = 0; index < classes; ++index) {
+        while (bytes != 0) {
+            node* const first = take_from_depot(index);
+            if (first == nullptr) {
+                break;
+            }
+            free_all(first);
+            bytes -= std::min(bytes, batch_bytes(index));
+        }
+    }
 }
 
 frame_cache::freed frame_cache::look() noexcept {
     depot const& all = shared();
-    return {.ever = all.freed.load(mo_relaxed), .in_depot = all.bytes.load(mo_relaxed)};
+    return {.ever = all.freed.load(mo_relaxed),
+            .in_depot = all.bytes.load(mo_relaxed),
+            .moved = all.moved.load(mo_relaxed)};
 }
 
 void frame_cache::trim() noexcept {
-    (void)free_depot(std::numeric_limits<std::size_t>::max());
+    free_from_depot(shared().bytes.load(mo_relaxed));
 #if defined(__GLIBC__)
     (void)::malloc_trim(0);
 #endif
@@ -217,6 +263,7 @@ void frame_cache::flush() noexcept {
         }
         free = {};
     }
+    spares_ = 0;
     bytes_ = 0;
     limit_ = 0;  // whatever is freed after this goes to the allocator
 }

@@ -14,12 +14,12 @@ namespace magpie::detail {
 // from the depot, or asks the allocator. So frames that are made on one worker and freed on another cost a lock for each
 // batch; and who goes up and down by less than a batch pays nothing, wherever he begins.
 //
-// A list's room is what may still be pushed before it holds two batches. A class that has no room within the thread's
-// limit has its frames go to the allocator one by one: all that a thread keeps is counted when a list gets its room and
-// when a batch becomes a spare, never on the fast path.
+// A list's room is what may still be pushed before it is full. All that a thread keeps is counted when a list gets its
+// room and when a batch becomes a spare, never on the fast path. Of a small limit a class gets an eighth, which may be
+// less than two batches: then its frames do not travel, and what finds no room goes to the allocator one by one.
 //
 // The depot keeps 16 MiB, or, while somebody trims it (frame_trimmer.hpp), all that it is given: a million tasks that end
-// and begin again do not pass through the allocator.
+// and begin again do not pass through the allocator. It knows for each class how much nobody has needed for a while.
 //
 // Owned by one thread. Trivially destructible, so that a thread_local one costs no guard: flush() at thread exit.
 class frame_cache {
@@ -72,13 +72,14 @@ public:
     struct freed {
         std::size_t ever = 0;      // bytes that went to the allocator since the process began
         std::size_t in_depot = 0;  // bytes
+        std::size_t moved = 0;     // bytes that went into the depot or out of it, ever
     };
     static freed look() noexcept;
     // From begin_trimming() on the depot keeps all that it is given. When the last trimmer ends, it keeps 16 MiB. Any thread.
     static void begin_trimming() noexcept;
     static void end_trimming() noexcept;
-    // Gives about so many bytes of the depot to the allocator. Any thread; may take long.
-    static void shrink(std::size_t bytes) noexcept;
+    // Gives the allocator what has lain in the depot since the last time. Any thread; may take long.
+    static void give_back_unused() noexcept;
     // Empties the depot, and has the allocator give what it keeps free back to the system. Any thread; may take long.
     static void trim() noexcept;
 
@@ -92,11 +93,11 @@ private:
         node* head = nullptr;
         node* spares = nullptr;  // batches
         std::uint32_t room = 0;
-        bool has_room = false;  // counted in bytes_, however much of it is taken: room + frames == two batches
+        bool has_room = false;  // counted in bytes_, however much of it is taken: room + frames == capacity()
     };
     static constexpr std::size_t classes = largest / granule;
     static constexpr std::size_t frame_bytes(std::size_t index) noexcept { return (index + 1) * granule; }
-    // Room for each class is the usual limit of a thread.
+    // Room for two batches of each class is the usual limit of a thread.
     static constexpr std::uint32_t batch(std::size_t index) noexcept {
         constexpr std::size_t most = 64;
         constexpr std::size_t bytes = std::size_t{8} << 10;
@@ -106,19 +107,22 @@ private:
 
     void* allocate_slowly(std::size_t index);
     void deallocate_slowly(void* memory, std::size_t index) noexcept;
+    std::uint32_t capacity(std::size_t index) const noexcept;
     bool find_room(std::size_t index) noexcept;
     bool count(std::size_t bytes) noexcept;
+    bool give_away_spare() noexcept;
     void put_away(std::size_t index) noexcept;
     static node* take_from_depot(std::size_t index) noexcept;
     static void give_to_depot(node* first, std::size_t index) noexcept;
-    static std::size_t free_depot(std::size_t bytes) noexcept;
+    static void free_from_depot(std::size_t bytes) noexcept;
     static void free_all(node* first) noexcept;
 
     struct depot;
     static depot& shared() noexcept;
 
     list lists_[classes];
-    std::size_t bytes_ = 0;    // of all lists' room, and of the spares
+    std::size_t bytes_ = 0;    // of all lists' capacity, and of the spares
+    std::size_t spares_ = 0;   // how many batches
     std::size_t limit_ = 0;    // 0 until the thread has allocated once: the slow path sets it up
     std::size_t singles_ = 0;  // bytes that went to the allocator one by one, and are not in freed::ever yet
     bool ready_ = false;

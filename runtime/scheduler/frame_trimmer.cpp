@@ -5,12 +5,12 @@
 
 namespace magpie::detail {
 
-bool frame_trim::start(scheduler& where, std::size_t bytes) noexcept {
+bool frame_trim::start(scheduler& where, how much) noexcept {
     if (running_.load(mo_acquire)) {  // pairs with the release in run()
         return false;
     }
     running_.store(true, mo_relaxed);
-    bytes_ = bytes;
+    how_ = much;
     try {
         submit_blocking(where, *this);
     } catch (std::exception const&) {

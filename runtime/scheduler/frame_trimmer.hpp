@@ -2,7 +2,7 @@
 
 // When the memory of a burst goes back.
 //
-// To the allocator: of what the depot of frames holds, that which nobody has needed for a second, whether workers are
+// To the allocator: of each size of frames in the depot, as many as nobody has needed for a second, whether workers are
 // busy or not.
 //
 // To the system: glibc's allocator gives it only what lies at the end of its heap; after a burst of a million tasks one
@@ -16,11 +16,9 @@
 #include <magpie/runtime/detail/blocking.hpp>
 #include <magpie/runtime/scheduler/frame_cache.hpp>
 
-#include <algorithm>
 #include <chrono>
 #include <cstddef>
-#include <limits>
-#include <utility>
+#include <cstdint>
 
 namespace magpie::detail {
 
@@ -31,61 +29,58 @@ public:
     static constexpr std::size_t little = std::size_t{1} << 20;    // bytes: freeing less is no burst
     static constexpr duration quiet = std::chrono::seconds{1};     // since the burst
 
-    explicit frame_trimmer(frame_cache::freed seen) noexcept : trimmed_(seen.ever), moved_(seen.ever) {}
+    explicit frame_trimmer(frame_cache::freed seen) noexcept : trimmed_(seen.ever), moved_(seen.ever + seen.moved) {}
 
     // When to look again, if nothing happens until then; max(): there is nothing to give back. To be asked again after
     // frames may have been freed, the sooner the better: what it has not seen is not quiet.
     time_point due(time_point now, frame_cache::freed seen) noexcept {
-        if (seen.ever - moved_ >= little) {
-            moved_ = seen.ever;
+        if (seen.ever + seen.moved - moved_ >= little) {
+            moved_ = seen.ever + seen.moved;
             since_ = now;
         }
         return (seen.ever - trimmed_) + seen.in_depot >= worth_it ? since_ + quiet : time_point::max();
     }
-    // How much of the depot is to go to the allocator now: the least that it has held for a second, if that is worth it.
-    // To be asked again and again while workers are busy.
-    std::size_t surplus(time_point now, frame_cache::freed seen) noexcept {
-        least_ = std::min(least_, seen.in_depot);
+    // Is it time to look for what nobody has needed? Once a second, if there is much in the depot.
+    bool unused_due(time_point now, frame_cache::freed seen) noexcept {
         if (now - looked_ < quiet) {
-            return 0;
+            return false;
         }
         looked_ = now;
-        std::size_t const unused = std::exchange(least_, seen.in_depot);
-        return unused >= worth_it ? unused : 0;
+        return seen.in_depot >= worth_it;
     }
     // It has been done, or could not be: what is still there is looked at again a while later.
     void trimmed(time_point now, frame_cache::freed seen) noexcept {
-        trimmed_ = moved_ = seen.ever;
+        trimmed_ = seen.ever;
+        moved_ = seen.ever + seen.moved;
         since_ = now;
     }
 
 private:
     std::size_t trimmed_;  // bytes that had ever been freed at the last trim
-    std::size_t moved_;    // and when that had last grown by more than a little
+    std::size_t moved_;    // and, with what passed through the depot, when that had last grown by more than a little
     time_point since_{};   // which was then
-    std::size_t least_ = 0;  // bytes in the depot, since looked_
-    time_point looked_{};
+    time_point looked_{};  // for what nobody has needed
 };
 
 // Does it, on a thread of the blocking pool.
 class frame_trim final : public blocking_call {
 public:
     void run() noexcept override {
-        if (bytes_ == everything) {
+        if (how_ == how::everything) {
             frame_cache::trim();
         } else {
-            frame_cache::shrink(bytes_);
+            frame_cache::give_back_unused();
         }
         running_.store(false, mo_release);  // pairs with the acquire in start()
     }
-    static constexpr std::size_t everything = std::numeric_limits<std::size_t>::max();
+    enum class how : std::uint8_t { unused, everything };
 
-    // Of the depot so many bytes to the allocator; or `everything`, and that to the system. False: one is under way
-    // already. Without a thread to be had, nothing is done.
-    bool start(scheduler& where, std::size_t bytes) noexcept;
+    // What is unused to the allocator; or everything, and that to the system. False: one is under way already. Without a
+    // thread to be had, nothing is done.
+    bool start(scheduler& where, how much) noexcept;
 
 private:
-    std::size_t bytes_ = 0;  // while it runs
+    how how_ = how::unused;  // while it runs
     atomic<bool> running_{false};
 };
 

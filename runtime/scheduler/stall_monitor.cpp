@@ -144,7 +144,9 @@ void stall_monitor::sleep_until_needed(std::unique_lock<std::mutex>& lock) {
         auto const needed = [this] { return stop_ || woken_; };
         time_point const due = trimmer_.due(std::chrono::steady_clock::now(), frame_cache::look());
         if (due == time_point::max()) {
+            frame_cache::end_trimming();  // meanwhile others may fill the depot
             wake_.wait(lock, needed);
+            frame_cache::begin_trimming();
         } else {
             wake_.wait_until(lock, due, needed);
         }
@@ -154,10 +156,10 @@ void stall_monitor::sleep_until_needed(std::unique_lock<std::mutex>& lock) {
 
 void stall_monitor::trim_if_due(time_point now) noexcept {
     auto const seen = frame_cache::look();
-    if (std::size_t const unused = trimmer_.surplus(now, seen); unused != 0) {
-        (void)trim_.start(shared_, unused);
+    if (trimmer_.unused_due(now, seen)) {
+        (void)trim_.start(shared_, frame_trim::how::unused);
     } else if (trimmer_.due(now, seen) <= now && shared_.idle.parked() == shared_.size() &&
-               trim_.start(shared_, frame_trim::everything)) {
+               trim_.start(shared_, frame_trim::how::everything)) {
         trimmer_.trimmed(now, seen);
     }
 }

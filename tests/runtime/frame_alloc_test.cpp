@@ -48,6 +48,30 @@ TEST_CASE("recycled: objects of any size, and over-aligned ones where they belon
     }
 }
 
+TEST_CASE("recycling_allocator: a few objects are recycled, many and over-aligned ones come from the allocator") {
+    struct alignas(64) wide {
+        char text[64];
+    };
+    for (std::size_t const count : {1U, 3U, 64U, 256U, 257U, 10'000U}) {
+        std::vector<std::size_t, recycling_allocator<std::size_t>> numbers;
+        std::vector<wide, recycling_allocator<wide>> blocks(count);
+        for (std::size_t i = 0; i < count; ++i) {
+            numbers.push_back(i);  // and grows
+            CHECK(reinterpret_cast<std::uintptr_t>(&blocks[i]) % 64 == 0);
+        }
+        CHECK(numbers.size() == count);
+        CHECK(numbers.back() == count - 1);
+    }
+    recycling_allocator<long> allocator;
+    long* const first = allocator.allocate(5);
+    allocator.deallocate(first, 5);
+    long* const second = allocator.allocate(5);
+    if (!magpie::tests::sanitized) {
+        CHECK(second == first);
+    }
+    allocator.deallocate(second, 5);
+}
+
 TEST_CASE("allocate_frame: throws bad_alloc when there is no memory, and works again afterwards") {
     if (!allocations_are_ours()) {
         return;

@@ -50,16 +50,24 @@ TEST_CASE("frame_trimmer: what only lies in the depot is given back, too") {
     CHECK(trimmer.due(start, {}) == never);
 }
 
-TEST_CASE("frame_trimmer: what the depot has not needed for a second is too much, however busy the workers are") {
+TEST_CASE("frame_trimmer: bursts that follow each other, and pass through the depot, are not quiet") {
     frame_trimmer trimmer({});
-    CHECK(trimmer.surplus(start, {}) == 0);
-    CHECK(trimmer.surplus(start + 1s, {.in_depot = 100 * mib}) == 0);  // it was empty within that second
-    CHECK(trimmer.surplus(start + 1500ms, {.in_depot = 40 * mib}) == 0);
-    CHECK(trimmer.surplus(start + 1900ms, {.in_depot = 90 * mib}) == 0);
-    CHECK(trimmer.surplus(start + 2s, {.in_depot = 90 * mib}) == 40 * mib);
-    CHECK(trimmer.surplus(start + 2500ms, {.in_depot = 7 * mib}) == 0);
-    CHECK(trimmer.surplus(start + 3s, {.in_depot = 60 * mib}) == 0);  // too little to be worth it
-    CHECK(trimmer.surplus(start + 4s, {.in_depot = 60 * mib}) == 60 * mib);
+    std::size_t moved = 0;
+    for (int i = 0; i < 20; ++i) {
+        bool const over = i % 2 != 0;
+        moved += 100 * mib;
+        time_point const now = start + i * 400ms;
+        CHECK(trimmer.due(now, {.in_depot = over ? 100 * mib : 0, .moved = moved}) == (over ? now + 1s : never));
+    }
+}
+
+TEST_CASE("frame_trimmer: once a second it is time to look for what the depot does not need") {
+    frame_trimmer trimmer({});
+    CHECK(!trimmer.unused_due(start, {.in_depot = 7 * mib}));  // too little to be worth it
+    CHECK(!trimmer.unused_due(start + 900ms, {.in_depot = 100 * mib}));
+    CHECK(trimmer.unused_due(start + 1s, {.in_depot = 100 * mib}));
+    CHECK(!trimmer.unused_due(start + 1900ms, {.in_depot = 100 * mib}));
+    CHECK(trimmer.unused_due(start + 2s, {.in_depot = 100 * mib}));
 }
 
 std::size_t resident_bytes() {
