@@ -7,6 +7,7 @@
 
 #include <linux/futex.h>
 #include <sys/syscall.h>
+#include <time.h>
 #include <unistd.h>
 
 namespace magpie::detail {
@@ -26,7 +27,7 @@ public:
     // Sleeps until the task has ended, or until there is an interrupt to take. May return early.
     void block() noexcept {
         if ((events_.fetch_or(sleeping, mo_relaxed) & ~sleeping) == 0) {
-            (void)::syscall(SYS_futex, &events_, FUTEX_WAIT_PRIVATE, sleeping, nullptr, nullptr, 0);
+            sleep();
         }
     }
     // For who does not sleep but runs tasks meanwhile: set when something happened since the last clear().
@@ -43,6 +44,16 @@ private:
     static constexpr std::uint32_t interrupted = 2;
     static constexpr std::uint32_t sleeping = 4;  // somebody has gone to sleep, once
 
+    void sleep() noexcept {
+#if defined(MAGPIE_TSAN)
+        // It puts signals' handlers off until a function is called that it knows, which a bare system call is not.
+        timespec const a_moment{.tv_sec = 0, .tv_nsec = 10'000'000};
+        (void)::syscall(SYS_futex, &events_, FUTEX_WAIT_PRIVATE, sleeping, &a_moment, nullptr, 0);
+        ::usleep(0);
+#else
+        (void)::syscall(SYS_futex, &events_, FUTEX_WAIT_PRIVATE, sleeping, nullptr, nullptr, 0);
+#endif
+    }
     void task_ended(spawned_base&) noexcept override {
         happened_.store(true, mo_release);
         add(ended);
