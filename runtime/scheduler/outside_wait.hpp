@@ -46,8 +46,9 @@ private:
 
     void sleep() noexcept {
 #if defined(MAGPIE_TSAN)
-        // It puts signals' handlers off until a function is called that it knows, which a bare system call is not.
-        timespec const a_moment{.tv_sec = 0, .tv_nsec = 10'000'000};
+        // It puts signals' handlers off until a function is called that it knows, which a bare system call is not. (One
+        // that comes just before would not even interrupt the sleep.)
+        timespec const a_moment{.tv_sec = 0, .tv_nsec = 500'000'000};
         (void)::syscall(SYS_futex, &events_, FUTEX_WAIT_PRIVATE, sleeping, &a_moment, nullptr, 0);
         ::usleep(0);
 #else

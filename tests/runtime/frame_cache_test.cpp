@@ -180,6 +180,7 @@ TEST_CASE("frame_cache: the depot keeps 16 MiB, or all while somebody trims it, 
     CHECK(frame_cache::look().in_depot >= 15 * mib);
     frame_cache::trim();
     CHECK(frame_cache::look().in_depot == 0);
+    cache.flush();
 }
 
 TEST_CASE("frame_cache: larger frames than the largest class go to the allocator and back") {
