@@ -49,7 +49,7 @@ public:
             return allocate_slowly(index);
         }
         free.head = taken->next;
-        __builtin_prefetch(free.head, 1);
+        __builtin_prefetch(free.head, 1);  // frames that have lain idle are a chain of cache misses
         ++free.room;
         return taken;
     }

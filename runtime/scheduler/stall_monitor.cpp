@@ -64,9 +64,10 @@ stall_monitor::stall_monitor(scheduler& of)
 void stall_monitor::start() {
     thread_ = std::thread([this] {
         pthread_setname_np(pthread_self(), (shared_.settings().name + "/stall").substr(0, 15).c_str());
+        frame_cache::begin_trimming();
         watch();
+        frame_cache::end_trimming();
     });
-    frame_cache::begin_trimming();
 }
 
 void stall_monitor::stop() noexcept {
@@ -79,7 +80,6 @@ void stall_monitor::stop() noexcept {
     }
     wake_.notify_one();
     thread_.join();
-    frame_cache::end_trimming();
 }
 
 void stall_monitor::woke_up() noexcept {

@@ -9,12 +9,12 @@
 #include <doctest/doctest.h>
 
 #include <atomic>
-#include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <string>
 #include <thread>
 #include <tuple>
+#include <utility>
 #include <vector>
 
 #include <io/support/kit.hpp>
@@ -103,6 +103,15 @@ TEST_CASE("a message that is refused is not all: the eventfd ends the sleep") {
     CHECK(readable(w));
 }
 
+// Runs a task, and waits until the worker that had it has gone to sleep.
+template <class T>
+void run_and_let_sleep(runtime& rt, task<T> body) {
+    auto const parks = [&] { return rt.snapshot().totals().parks; };
+    auto const before = parks();
+    (void)rt.spawn(std::move(body)).blocking_wait();
+    tests::until([&] { return parks() > before; });
+}
+
 // Foreign threads and other workers wake a worker that has I/O under way, or none.
 void wake_up_in_many_ways() {
     tests::on_each_backend(3, [](config const& c) {
@@ -127,7 +136,7 @@ void wake_up_in_many_ways() {
         for (unsigned i = 0; i < tests::rounds(500); ++i) {
             CHECK(rt.block_on(fans_out()) == 1);
             if (i % 16 == 0) {
-                std::this_thread::sleep_for(std::chrono::milliseconds(1));  // they are asleep by then
+                run_and_let_sleep(rt, fans_out());
             }
         }
         tests::put(ends.write, "x");
@@ -150,15 +159,13 @@ TEST_CASE("inside a process that will refuse messages to rings" * doctest::skip(
     tests::on_each_backend(2, [](config const& c) {
         runtime rt(c);
         auto const nothing = []() -> task<> { co_return; };
-        rt.block_on(nothing());
-        std::this_thread::sleep_for(std::chrono::milliseconds(5));
+        run_and_let_sleep(rt, nothing());
         if (!tests::refuse(send_messages)) {
             MESSAGE("no seccomp filter can be set here");
             return;
         }
         for (int i = 0; i < 20; ++i) {
-            rt.block_on(nothing());
-            std::this_thread::sleep_for(std::chrono::milliseconds(1));
+            run_and_let_sleep(rt, nothing());
         }
     });
 }
