@@ -1,7 +1,8 @@
 // Does a task cost the same, however many there are at once? Tasks that are ready, and tasks that wait: what one costs
-// to be spawned, run and joined (per_task, faults_per_task) while 10^3 … 10^7 of them live, what each takes
-// (bytes_per_task), and what the process keeps of that when they are gone: at once, and a few seconds later (kept_mb,
-// kept_1s_mb, kept_4s_mb). Each in a process of its own; the memory of one that only has a runtime counts as none.
+// to be spawned, run and joined while 10^3 … 10^7 of them live (per_task, faults_per_task), and the first time, when
+// the process has none of that memory yet (per_task_at_first); what each takes (bytes_per_task, of many), and what the
+// process keeps of that when they are gone: at once, and a few seconds later (kept_mb, kept_1s_mb, kept_4s_mb). Each in
+// a process of its own; the memory of one that only has a runtime counts as none.
 
 #include "support/process.hpp"
 #include "support/runtimes.hpp"
@@ -56,6 +57,7 @@ task<double> burst(long count, bool ready) {
 }
 
 struct measured {
+    double first = 0;  // seconds
     double seconds = 0;
     double cpu = 0;
     double faults = 0;
@@ -71,9 +73,11 @@ measured measure(unsigned workers, long count, bool ready) {
     rt.block_on(nothing());
     measured found;
     double const before = bench::resident_bytes();
+    auto const begun = std::chrono::steady_clock::now();
     found.live = rt.block_on(burst(count, ready)) - before;
     long const bursts = std::max(2'000'000 / count, 1L);
     auto const start = std::chrono::steady_clock::now();
+    found.first = std::chrono::duration<double>(start - begun).count() / static_cast<double>(count);
     double const cpu = bench::cpu_seconds();
     double const faults = page_faults();
     for (long i = 0; i < bursts; ++i) {
@@ -98,10 +102,13 @@ void growth(benchmark::State& state, bool ready) {
     for (auto _ : state) {
         found = bench::in_child([=] { return measure(workers, count, ready); });
     }
+    state.counters["per_task_at_first"] = found.first;
     state.counters["per_task"] = found.seconds;
     state.counters["cpu_per_task"] = found.cpu;
     state.counters["faults_per_task"] = found.faults;
-    state.counters["bytes_per_task"] = found.live / static_cast<double>(count);
+    if (found.live > 0) {
+        state.counters["bytes_per_task"] = found.live / static_cast<double>(count);
+    }
     state.counters["kept_mb"] = found.kept / 1e6;
     state.counters["kept_1s_mb"] = found.kept_1s / 1e6;
     state.counters["kept_4s_mb"] = found.kept_4s / 1e6;

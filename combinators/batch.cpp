@@ -7,9 +7,7 @@
 #include <magpie/runtime/errors.hpp>
 
 #include <algorithm>
-#include <cmath>
 #include <mutex>
-#include <stdexcept>
 #include <utility>
 
 namespace magpie::detail {
@@ -102,7 +100,28 @@ void batch_core::start(batch_slot::record& attempt, std::coroutine_handle<> fram
     }
     has_place_ = false;
     ++running_;
+    time_begin(*attempt.slot);
     run_as_child(attempt, frame);
+}
+
+// A look at the clock is a quarter of an item's price: only who wants to know the latency pays it.
+void batch_core::time_begin(batch_slot& slot) noexcept {
+    slot.timed_ = limits_.control != nullptr && limits_.control->measures();
+    if (slot.timed_) {
+        slot.attempt_began_ = now();
+        slot.use_ = limits_.control->in_use();
+    }
+}
+
+void batch_core::tell_limiter(batch_slot const& slot, bool succeeded) noexcept {
+    if (limits_.control == nullptr) {
+        return;
+    }
+    if (slot.timed_) {
+        limits_.control->record(succeeded, slot.attempt_began_, slot.attempt_ended_ - slot.attempt_began_, slot.use_);
+    } else {
+        limits_.control->note(succeeded);  // it never began, or nobody wanted to know the latency then
+    }
 }
 
 void batch_core::run_as_child(task_context& child, std::coroutine_handle<> frame) noexcept {
@@ -207,6 +226,9 @@ void batch_core::bring(Change change) noexcept {
 }
 
 void batch_core::ended(batch_slot::record& attempt) noexcept {
+    if (attempt.slot->timed_) {
+        attempt.slot->attempt_ended_ = now();  // the driver may come to it much later
+    }
     if (limits_.shared != nullptr) {
         limits_.shared->give_back(1);
     }
@@ -337,64 +359,6 @@ bool batch_core::event_awaiter::try_cancel() noexcept {
     std::lock_guard const lock(batch_.lock_);
     batch_.requested_ = true;
     return std::exchange(batch_.sleeping_, nullptr) != nullptr;
-}
-
-// ---------------------------------------------------------------------------------------------- driver
-
-void batch_driver::fail(std::exception_ptr error, bool cancels) noexcept {
-    if (error_) {
-        report_suppressed(std::move(error), "batch: an item failed after another had failed");
-    } else {
-        error_ = std::move(error);
-    }
-    if (cancels && !stopped_) {
-        stopped_ = true;
-        if (!passed_on()) {
-            cancel_items();
-        }
-    }
-}
-
-void batch_driver::abandon() noexcept {
-    if (!std::exchange(stopped_, true) && !passed_on()) {
-        cancel_items();
-    }
-}
-
-void batch_driver::drop_error(char const* what) noexcept {
-    if (error_) {
-        report_suppressed(std::exchange(error_, nullptr), what);
-    }
-}
-
-void batch_driver::check_end() {
-    if (error_) {
-        told_ = true;
-        std::rethrow_exception(std::exchange(error_, nullptr));
-    }
-    if ((cut_off_ || passed_on()) && !std::exchange(told_, true)) {
-        if (asked_to_end()) {
-            deliver_cancellation(parent());
-        }
-        throw_child_cancelled();
-    }
-}
-
-void check(batch_settings const& settings, bool repeats) {
-    check(settings.retry);
-    if (settings.limits.shared == nullptr && settings.limits.count < 1) {
-        throw std::invalid_argument("a batch needs a limit of 1 or more");
-    }
-    if (!std::isfinite(settings.limits.rate) || settings.limits.rate < 0) {
-        throw std::invalid_argument("a batch's rate must not be negative");
-    }
-    if (settings.timeout < duration::zero()) {
-        throw std::invalid_argument("per_item_timeout must not be negative");
-    }
-    if (settings.retry.attempts > 1 && !repeats) {
-        throw usage_error("items that the function takes over, and that cannot be copied, cannot be tried again: let it "
-                          "take them by reference");
-    }
 }
 
 } // namespace magpie::detail

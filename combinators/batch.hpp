@@ -96,8 +96,10 @@ consteval bool checked_batch() {
 template <class Options>
 batch_settings settings_of(Options const& options) noexcept {
     batch_settings settings;
-    settings.limits = {.count = options.limit.count(), .shared = options.limit.shared(), .rate = options.rate};
-    settings.record = options.limit.record();
+    settings.limits = {.count = options.limit.count(),
+                       .shared = options.limit.shared(),
+                       .control = options.limit.control(),
+                       .rate = options.rate};
     settings.retry = options.retry;
     settings.timeout = options.per_item_timeout;
     settings.expected_is_value = options.expected_is_value;

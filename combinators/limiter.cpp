@@ -6,19 +6,15 @@ namespace magpie {
 
 namespace {
 
-std::ptrdiff_t at_least_one(std::ptrdiff_t n) {
-    if (n < 1) {
-        throw std::invalid_argument("a limiter needs a limit of 1 or more");
+limit_config fixed(std::ptrdiff_t n) {
+    if (n < 1 || n > semaphore::max()) {
+        throw std::invalid_argument("a limiter needs a limit from 1 to semaphore::max()");
     }
-    return n;
+    return {.kind = limit_kind::fixed, .initial = static_cast<unsigned>(n)};
 }
 
-} // namespace
+}  // namespace
 
-limiter::limiter(std::ptrdiff_t n) : core_(at_least_one(n), detail::semaphore_core::bound::limit) {}
+limiter::limiter(std::ptrdiff_t n) : control_(fixed(n)) {}
 
-void limiter::resize(std::ptrdiff_t n) {
-    core_.resize(at_least_one(n));
-}
-
-} // namespace magpie
+}  // namespace magpie

@@ -116,7 +116,9 @@ namespace magpie::io {
 //
 // Cancelling serve() is the graceful end: it accepts no more, waits for the connections up to options.drain, cancels
 // those that are left, waits for them, and throws task_cancelled. tcp_listener::shutdown() ends it in the same way, but it
-// returns. Connections that were not accepted wait in the kernel until the listener is closed, which resets them: a
+// returns. An operation that was begun on a worker that is stuck can be ended there only, so without rescue serve() may
+// have to wait for that worker; connections that are not its own have been cancelled by then.
+// Connections that were not accepted wait in the kernel until the listener is closed, which resets them: a
 // listener that outlives serve() can be served again.
 //
 // It throws std::invalid_argument for a limit of 0, and std::system_error if the listener is none.

@@ -129,22 +129,34 @@ task<> serve_core::wait_for_shutdown() {
         int listens = 0;
         socklen_t size = sizeof listens;
         if (::getsockopt(socket, SOL_SOCKET, SO_ACCEPTCONN, &listens, &size) == 0 && listens == 0) {
-            places_.resize(std::min(limit_ + static_cast<std::ptrdiff_t>(acceptors_), semaphore::max()));
+            std::lock_guard const guard(mutex_);
+            if (!draining_) {
+                places_.resize(std::min(limit_ + static_cast<std::ptrdiff_t>(acceptors_), semaphore::max()));
+            }
             co_return;
         }
         co_await sleep(pause_when_short);  // the poll failed, or ended for another reason
     }
 }
 
-task<> serve_core::end_watch() {
+void serve_core::stop_watching() noexcept {
+    {
+        std::lock_guard const guard(mutex_);
+        draining_ = true;
+        places_.resize(limit_);
+    }
     if (watch_) {
         watch_->cancel();
+    }
+}
+
+task<> serve_core::watch_ended() {
+    if (watch_) {
         try {
             co_await std::move(*watch_);
         } catch (child_cancelled const&) {}
         watch_.reset();
     }
-    places_.resize(limit_);
 }
 
 task<bool> serve_core::passes(std::error_code error) {
@@ -207,8 +219,14 @@ task<> serve_core::drain() {
     co_await shielded(wait_for_the_end());
 }
 
+// The watch last: its poll ends on the worker that began it, which may be stuck, and no connection is to wait for that.
 task<> serve_core::wait_for_the_end() {
-    co_await end_watch();
+    stop_watching();
+    co_await connections_ended();
+    co_await watch_ended();
+}
+
+task<> serve_core::connections_ended() {
     try {
         permit const all = co_await timeout(drain_, places_.acquire(limit_));
         co_return;

@@ -34,8 +34,8 @@ enum class io_backend : std::uint8_t {
 
 enum class limit_kind : std::uint8_t {
     fixed,     // `initial`, until somebody resizes it
-    aimd,      // +1 while all goes well, × 0.9 on errors or latency above `target`
-    gradient,  // follows the ratio of the least to the present latency
+    aimd,      // +1 each round trip while all goes well, × 0.9 on errors or latency above `target`
+    gradient,  // follows the ratio of the server's own latency to the present one
 };
 
 namespace detail {
@@ -48,7 +48,8 @@ struct limit_config {
     unsigned initial = 64;  // 1 … 1,000,000; adaptive kinds start here
     unsigned min = 1;       // 1 … 1,000,000, adaptive kinds only
     unsigned max = 1024;    // 1 … 1,000,000, adaptive kinds only
-    duration target{};      // aimd only: a latency above it counts as congestion; 0 = only errors count; up to 1 h
+    duration target{};      // aimd only: more than one in ten slower than this is congestion; 0 = only errors are;
+                            // up to 1 h
 
     // config.limits["upstream"] = 64: a fixed limit.
     template <std::integral N>

@@ -140,8 +140,9 @@ constexpr config_key config_rows[] = {
 constexpr config_key limit_rows[] = {
     choice<of_limit<[](auto& l) -> auto& { return l.kind; }>>(
         "kind", limit_words,
-        "\"fixed\": stays at initial. \"aimd\": grows by one while all goes well, shrinks by a tenth on errors or "
-        "latency above target. \"gradient\": follows the ratio of the least latency to the present one."),
+        "\"fixed\": stays at initial. \"aimd\": grows by one each round trip while all goes well, shrinks by a tenth on "
+        "errors or latency above target. \"gradient\": follows the ratio of the server's own latency to the present "
+        "one."),
     row<of_limit<[](auto& l) -> auto& { return l.initial; }>>("initial", key_kind::number, 1, 1'000'000, {},
                                                               "Operations in flight at once, to begin with."),
     row<of_limit<[](auto& l) -> auto& { return l.min; }>>("min", key_kind::number, 1, 1'000'000, {},
@@ -150,7 +151,7 @@ constexpr config_key limit_rows[] = {
                                                           "aimd, gradient: never more than this."),
     row<of_limit<[](auto& l) -> auto& { return l.target; }>>(
         "target", key_kind::time, ns(1us), ns(1h), "off",
-        "aimd: a latency above this counts as congestion. \"off\": only errors do."),
+        "aimd: more than one operation in ten slower than this is congestion. \"off\": only errors are."),
 };
 
 }  // namespace

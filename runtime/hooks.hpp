@@ -20,7 +20,7 @@ struct event_info {
     std::string_view name{};     // that task's name; empty if it has none
     std::string_view context{};  // what the runtime was doing, in a few words: "task ended with an error nobody awaits"
     std::source_location where{};  // where that task was spawned; line() == 0 if unknown
-    duration age{};                // since the task was spawned; for on_stall: how long it has kept its worker
+    duration age{};                // since the task was spawned; for on_stall: how long it has kept its worker, to within 10 ms
 };
 
 using hook = std::function<void(event_info const&)>;

@@ -82,9 +82,11 @@ protected:
 private:
     bool wait();
     bool try_cancel() noexcept override;
+    bool leave_circle() noexcept override;
     void task_ended(spawned_base&) noexcept override { wake(); }
 
     on_request policy_;
+    bool left_ = false;  // under the awaited task's lock: it is not to be waited for any more
 };
 
 } // namespace detail
@@ -205,7 +207,10 @@ private:
 //   co_await std::move(h)   waits and moves the value out, or rethrows; the value dies with the task otherwise
 //   co_await h              waits and gives T&, valid as long as the handle lives
 // A task that was cancelled by others throws child_cancelled. Cancelling who awaits cancels the task, and waits for its
-// end. Awaiting oneself throws usage_error. Any thread may call the other members; one task at a time awaits.
+// end. Awaiting oneself throws usage_error; so does awaiting, in a combinator's child, a task that waits for that child.
+// Tasks that await each other in a wider circle never end (on the simulated clock: deadlock_error). When one of them is
+// cancelled, by shutdown() at the latest, one gives up waiting, and so all of them end as cancelled. Any thread may call
+// the other members; one task at a time awaits.
 template <class T = void>
 class [[nodiscard("dropping the handle detaches the task: say so with detach(), or spawn into a task group")]] join_handle
     : public detail::handle_base<T> {

@@ -46,6 +46,23 @@ constexpr worker_gauge worker_gauges[] = {
     {&worker_metrics::operations, "magpie_operations", "I/O operations begun and not over."},
 };
 
+struct limit_number {
+    std::uint64_t (*of)(limit_metrics const&);
+    std::string_view name;
+    std::string_view type;
+    std::string_view help;
+};
+constexpr limit_number limit_numbers[] = {
+    {[](limit_metrics const& l) -> std::uint64_t { return l.limit; }, "magpie_limit", "gauge",
+     "Operations that may be in flight at once."},
+    {[](limit_metrics const& l) -> std::uint64_t { return l.in_flight; }, "magpie_limit_in_flight", "gauge",
+     "Operations in flight under the limit."},
+    {[](limit_metrics const& l) { return l.succeeded; }, "magpie_limit_succeeded_total", "counter",
+     "Operations under the limit that succeeded."},
+    {[](limit_metrics const& l) { return l.failed; }, "magpie_limit_failed_total", "counter",
+     "Operations under the limit that failed."},
+};
+
 class exposition {
 public:
     void family(std::string_view name, std::string_view type, std::string_view help) {
@@ -64,6 +81,13 @@ public:
         family(row.name, type, row.help);
         for (std::size_t i = 0; i < workers.size(); ++i) {
             sample(row.name, i, workers[i].*row.member);
+        }
+    }
+    // A limit's name needs no escapes: letters, digits, '-' or '_'.
+    void per_limit(limit_number const& row, std::vector<limit_metrics> const& limits) {
+        family(row.name, row.type, row.help);
+        for (auto const& each : limits) {
+            fmt::format_to(end(), "{}{{limit=\"{}\"}} {}\n", row.name, each.name, row.of(each));
         }
     }
     std::string text() && { return std::move(text_); }
@@ -112,6 +136,11 @@ std::string metrics::prometheus() const {
     }
     for (auto const& row : worker_gauges) {
         out.per_worker(row, "gauge", workers);
+    }
+    for (auto const& row : limit_numbers) {
+        if (!limits.empty()) {
+            out.per_limit(row, limits);
+        }
     }
     return std::move(out).text();
 }

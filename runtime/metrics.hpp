@@ -14,7 +14,7 @@ struct worker_metrics {
     std::uint64_t tasks_resumed = 0;  // coroutines taken from a queue and resumed
     std::uint64_t steals_tried = 0;   // looks into another worker's run queue
     std::uint64_t steals_won = 0;     // those that found something
-    std::uint64_t tasks_stolen = 0;   // what they brought; a steal takes up to half a queue
+    std::uint64_t tasks_stolen = 0;   // what they, and rescues, brought; a steal takes up to half a queue
     std::uint64_t overflows = 0;      // times a full run queue spilled into the inject queue
     std::uint64_t parks = 0;          // times the worker went to sleep in its driver
     std::uint64_t wakeups = 0;        // times somebody else woke it up
@@ -37,6 +37,17 @@ struct worker_metrics {
     bool operator==(worker_metrics const&) const = default;
 };
 
+// One of the limits that the config names, and the numbers of those who used it.
+struct limit_metrics {
+    std::string name{};
+    std::size_t limit = 0;        // the present one
+    std::size_t in_flight = 0;    // places that are taken
+    std::uint64_t succeeded = 0;  // operations that were recorded
+    std::uint64_t failed = 0;
+
+    bool operator==(limit_metrics const&) const = default;
+};
+
 // A snapshot of a runtime: rt.snapshot(). The numbers are read one by one while the workers run, so that they need not
 // fit together to the last unit.
 struct metrics {
@@ -46,17 +57,20 @@ struct metrics {
     std::uint64_t tasks_live = 0;                 // of these, not ended yet
     std::uint64_t tasks_destroyed_unstarted = 0;  // cancelled before their first step, or spawned too late; debug builds name the first ten
     std::uint64_t stalls = 0;                     // times a worker was found stuck in one task
-    duration longest_stall{};                     // of those that have ended
+    duration longest_stall{};                     // of those that have ended, to within 10 ms
     std::size_t inject_queue = 0;                 // ready, from outside or overflowed, taken by no worker yet
     std::size_t blocking_threads = 0;             // threads of the blocking pool
     std::size_t blocking_busy = 0;                // of these, running a call
     std::size_t blocking_queue = 0;               // calls that wait for a thread
 
+    // By name; empty until somebody has asked for limits["..."].
+    std::vector<limit_metrics> limits{};
+
     // The sum over all workers.
     worker_metrics totals() const noexcept;
 
     // Prometheus text exposition format 0.0.4: to be served as "text/plain; version=0.0.4". Counters end in _total;
-    // per-worker samples carry the label worker="0".
+    // per-worker samples carry the label worker="0", those of a named limit the label limit="upstream".
     std::string prometheus() const;
 };
 

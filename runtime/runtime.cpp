@@ -5,6 +5,7 @@
 #include <magpie/io/loop/make_loop.hpp>
 #include <magpie/runtime/detail/current.hpp>
 #include <magpie/runtime/errors.hpp>
+#include <magpie/runtime/scheduler/config_keys.hpp>
 #include <magpie/runtime/scheduler/scheduler.hpp>
 #include <magpie/runtime/scheduler/simulated_driver.hpp>
 #include <magpie/runtime/scheduler/worker.hpp>
@@ -14,6 +15,7 @@
 #include <cerrno>
 #include <chrono>
 #include <cstdio>
+#include <mutex>
 #include <optional>
 #include <string>
 #include <utility>
@@ -180,6 +182,42 @@ std::vector<task_info> runtime::tasks() {
 
 config const& runtime::settings() const noexcept {
     return shared_->settings();
+}
+
+namespace {
+
+// Of two reloads at once the later one reads the file after the earlier one has applied it.
+std::mutex& one_reload_at_a_time() {
+    static std::mutex mutex;
+    return mutex;
+}
+
+}  // namespace
+
+reload_report runtime::reload() {
+    std::lock_guard const lock(one_reload_at_a_time());
+    config const& present = shared_->settings();
+    std::string const file = present.file();
+    if (file.empty()) {
+        throw usage_error("reload() has no file to read: the runtime's settings came from none; load them with "
+                          "config::load(), or give reload() the new ones");
+    }
+    config fresh = config::load(file);
+    detail::keep_what_code_set(present, fresh);
+    return apply(fresh);
+}
+
+reload_report runtime::reload(config const& fresh) {
+    std::lock_guard const lock(one_reload_at_a_time());
+    return apply(fresh);
+}
+
+reload_report runtime::apply(config const& fresh) {
+    fresh.validate();
+    reload_report report;
+    report.needs_restart = detail::differing_keys(shared_->settings(), fresh);
+    report.limits = shared_->limits().apply(fresh.limits);
+    return report;
 }
 
 namespace {

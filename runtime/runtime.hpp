@@ -11,6 +11,7 @@
 #include <functional>
 #include <memory>
 #include <source_location>
+#include <string>
 #include <type_traits>
 #include <utility>
 #include <vector>
@@ -25,6 +26,12 @@ struct run_access;
 struct shutdown_report {
     std::vector<task_info> survivors{};  // those that had not ended when the grace was over
     explicit operator bool() const noexcept { return survivors.empty(); }
+};
+
+// What a reload did.
+struct reload_report {
+    std::vector<std::string> limits{};         // names of the limits that have new values, or are new
+    std::vector<std::string> needs_restart{};  // keys whose new values wait for the next start: "runtime.workers"
 };
 
 // Worker threads with their event loops, and the tasks they run. Made and destroyed by an ordinary thread. All members
@@ -85,7 +92,17 @@ public:
     metrics snapshot() const;
     // All spawned tasks that have not ended.
     std::vector<task_info> tasks();
+    // As it was given; what a reload changed is not in it.
     config const& settings() const noexcept;
+
+    // Reads the config's file and the environment again, while everything runs on. What code had set after loading stays.
+    // limits["..."] have their new values at once (limiter::configure() says how); one that the file does not name any
+    // more keeps its last values, for somebody may be using it. All other keys are for the next start, and only reported.
+    // Throws config_error and changes nothing if the file cannot be read or has a mistake; usage_error if the settings
+    // came from no file. Any thread; it blocks while it reads.
+    reload_report reload();
+    // The same with settings from anywhere.
+    reload_report reload(config const& fresh);
     // With settings.drive = external the runtime has no thread: it lives in somebody else's event loop. driver_fd() is
     // readable when there is work or a timer is due; run_ready() then runs up to `budget` turns on the calling thread,
     // never sleeps, and returns how many there were. One thread at a time (another one waits). block_on() drives the
@@ -101,6 +118,7 @@ private:
     friend struct detail::run_access;
 
     detail::scheduler& shared() const noexcept { return *shared_; }
+    reload_report apply(config const& fresh);
     // The calling thread's wait for a main task. Made before the task starts, so that no SIGINT finds nobody listening.
     class main_wait {
     public:

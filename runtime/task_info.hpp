@@ -17,7 +17,7 @@ enum class task_state : std::uint8_t {
 
 // One spawned task, as rt.tasks() saw it. A snapshot: it may have moved on since.
 struct task_info {
-    task_id id = 0;
+    task_id id = 0;                // unlike any other; workers take a few at a time, so that they say little about the order
     std::string name{};
     std::source_location where{};  // where it was spawned
     task_state state = task_state::queued;

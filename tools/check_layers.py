@@ -75,7 +75,8 @@ TESTED_WITH = {
     "combinators/detail/group_core.hpp": "task_group",
     "combinators/detail/group_spawner.hpp": "task_group",
     "combinators/detail/lifo_order.hpp": "lifo_queue",
-    "combinators/detail/limit_record.hpp": "limiter",
+    "combinators/detail/limit_control.hpp": "limiter",
+    "combinators/detail/limit_sample.hpp": "limiter",
     "combinators/detail/locked_word.hpp": "mutex",
     "combinators/detail/permit_waiter.hpp": "semaphore",
     "combinators/detail/priority_order.hpp": "priority_queue",
@@ -96,7 +97,9 @@ TESTED_WITH = {
     "combinators/policy.hpp": "gather",
     "combinators/progress.hpp": "batch",
     "runtime/detail/future_state.hpp": "future",
+    "runtime/detail/named_limits.hpp": "reload",
     "runtime/detail/task_locals.hpp": "task_local",
+    "runtime/scheduler/limit_slot.hpp": "reload",
 }
 
 INCLUDE = re.compile(r'^[ \t]*#[ \t]*include[ \t]*([<"])([^>"]+)[>"]', re.MULTILINE)

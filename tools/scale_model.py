@@ -28,6 +28,7 @@ CACHED = 2           # a look at a line that has not changed: guessed
 # From the code.
 RUN_QUEUE = 256      # run_queue_capacity
 PER_LOOK = 32        # injected_per_look
+EXPOSED = 8          # forks_per_exposure
 INTERVAL = 61        # config.event_interval
 PASSES = 4           # search_passes
 PAUSE = 1000         # relaxes_per_pass
@@ -124,7 +125,7 @@ class Model:
 
     def expose(self, w, time):
         w.asked = False
-        count = min(max((len(w.forks) + 1) // 2, len(self.parked) + self.searching), len(w.forks), RUN_QUEUE - len(w.queue))
+        count = min(max(min((len(w.forks) + 1) // 2, EXPOSED), len(self.parked) + self.searching), len(w.forks), RUN_QUEUE - len(w.queue))
         w.queue.extend(w.forks[:count])
         del w.forks[:count]
         return self.wake_one(time + self.lines(1))

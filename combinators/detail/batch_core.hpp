@@ -26,13 +26,14 @@
 //   pausing  --end_pause_of_due_slot()-->  filled
 //   filled   --free_slot()-->              free
 //
-// Everything in a slot is the driver's, but while it is running the result is the worker's that ends the item. All
-// slots are on a list that only grows, so that others may walk it (a canceller, while the driver is suspended; a batch
-// inside an item that looks whether it waits for its own outside).
+// Everything in a slot is the driver's, but while it is running the result, and the time of the end, are the worker's
+// that ends the item. All slots are on a list that only grows, so that others may walk it (a canceller, while the driver
+// is suspended; a batch inside an item that looks whether it waits for its own outside).
 //
 // Cancelling: a request stays pending in the task's word until the batch is over, so each wait of the driver would
 // pass it on again. It is passed on only if the task's count of requests has grown since the last time.
 
+#include <magpie/combinators/detail/limit_control.hpp>
 #include <magpie/combinators/detail/permit_waiter.hpp>
 #include <magpie/combinators/detail/semaphore_core.hpp>
 #include <magpie/combinators/detail/token_bucket.hpp>
@@ -86,6 +87,12 @@ private:
     // Lies the task's record in this slot? Its address tells, so that nothing is read that others may write.
     bool holds(task_context const& task) const noexcept;
 
+    // Of an attempt under an adaptive limiter.
+    bool timed_ = false;
+    time_point attempt_began_;
+    time_point attempt_ended_;
+    semaphore_core::usage use_;     // of the limiter, when it began
+
     std::optional<record> record_;  // while an attempt runs, and until it is taken back
     atomic<batch_slot*> next_{nullptr};  // of all slots, in the order in which they were made
     batch_slot* next_free_ = nullptr;
@@ -95,6 +102,7 @@ private:
 struct batch_limits {
     std::ptrdiff_t count = 0;           // the most items at a time, unless `shared` says
     semaphore_core* shared = nullptr;
+    limit_control* control = nullptr;   // of a limiter: is told how the attempts end
     double rate = 0;                    // starts a second; 0 = no bound
 };
 
@@ -146,6 +154,11 @@ protected:
     // Runs the frame as an attempt, with the place that may_start() found.
     void start(batch_slot::record& attempt, std::coroutine_handle<> frame) noexcept;
 
+    // Tells the limiter, if there is one, how the slot's attempt has ended. After take_ended().
+    void tell_limiter(batch_slot const& slot, bool succeeded) noexcept;
+    // The slot's attempt never began.
+    static void forget_time(batch_slot& slot) noexcept { slot.timed_ = false; }
+
     // The slot's next attempt is due at slot.due.
     void pause(batch_slot& slot);
     std::size_t pausing() const noexcept { return pausing_.size(); }
@@ -196,6 +209,7 @@ private:
     bool anything() const noexcept;
     bool pass_on(unsigned count) noexcept;
     bool find_place();
+    void time_begin(batch_slot& slot) noexcept;
     void run_as_child(task_context& child, std::coroutine_handle<> frame) noexcept;
     void order_timer(time_point when);
 

@@ -4,7 +4,7 @@
 
 #include <magpie/combinators/detail/batch_core.hpp>
 #include <magpie/combinators/detail/expected_like.hpp>
-#include <magpie/combinators/detail/limit_record.hpp>
+#include <magpie/combinators/detail/limit_control.hpp>
 #include <magpie/combinators/detail/retry_policy.hpp>
 #include <magpie/runtime/clock.hpp>
 #include <magpie/runtime/detail/result_slot.hpp>
@@ -20,7 +20,6 @@ namespace magpie::detail {
 // The options, checked, in the form in which a batch needs them.
 struct batch_settings {
     batch_limits limits;
-    limit_record* record = nullptr;
     retry_options retry;
     duration timeout{};  // of each attempt; 0 = none
     bool expected_is_value = false;

@@ -186,10 +186,11 @@ private:
         }
     }
 
-    // Results that wait for the consumer count as if they still ran.
+    // Results that wait for the consumer count as if they still ran. Without any, the driver queues up for a place like
+    // others: it hears of a limit that grows.
     bool holds_enough() const noexcept {
         if constexpr (streams) {
-            return running() + items_.size() >= most_at_once();
+            return !items_.empty() && running() + items_.size() >= most_at_once();
         } else {
             return false;
         }
@@ -230,6 +231,7 @@ private:
             return;
         } catch (...) {  // the function itself threw: no frame was made
             item.result.set_error(std::current_exception());
+            forget_time(item);
         }
         settle(item);
     }
@@ -242,8 +244,8 @@ private:
             return;
         }
         bool const failed = item.failed(settings_.expected_is_value);
-        if (settings_.record != nullptr) {
-            settings_.record->add(!failed);
+        if (!cancelled && !(failed && going_down())) {  // who was asked to end tells nothing of the server
+            tell_limiter(item, !failed);
         }
         try {
             if (!cancelled && !going_down() && wants_retry(item)) {

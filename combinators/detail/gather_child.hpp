@@ -44,17 +44,21 @@ public:
     }
     void store(stored&& value) {
         std::construct_at(std::addressof(value_), std::move(value));
-        if constexpr (!std::is_trivially_destructible_v<stored>) {
-            full_ = true;
-        }
+        full_ = fullness(true);
     }
     stored&& take() noexcept { return std::move(value_); }
 
 private:
+    // Nobody asks how full a slot is that destroys nothing.
+    struct unknown {
+        constexpr explicit unknown(bool) noexcept {}
+    };
+    using fullness = std::conditional_t<std::is_trivially_destructible_v<stored>, unknown, bool>;
+
     union {
         stored value_;
     };
-    bool full_ = false;
+    [[no_unique_address]] fullness full_{false};
 };
 
 template <>

@@ -14,9 +14,9 @@
 #include <magpie/combinators/detail/gather_argument.hpp>
 #include <magpie/combinators/detail/gather_bounded.hpp>
 #include <magpie/combinators/detail/gather_child.hpp>
+#include <magpie/combinators/detail/task_buffer.hpp>
 #include <magpie/runtime/detail/current.hpp>
 #include <magpie/runtime/detail/fork_parts.hpp>
-#include <magpie/runtime/detail/frame_alloc.hpp>
 #include <magpie/runtime/detail/spin_lock.hpp>
 
 #include <cstddef>
@@ -214,9 +214,6 @@ public:
 private:
     std::conditional_t<record::keeps_value, std::deque<place>, no_progress> places_;
 };
-
-template <class T>
-using task_list = std::vector<task<T>, recycling_allocator<task<T>>>;
 
 // `made` are the tasks of what lies before `from`.
 template <class T, bool Settled, class R>

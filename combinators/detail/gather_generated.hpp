@@ -187,6 +187,7 @@ public:
         return task_awaiter<result>(gather_generated<value, Settled, G, Progress>(
             std::forward<G>(generator_), limit_, cancel_rest_, std::move(on_progress_)));
     }
+    void operator co_await() const& = delete;  // a gather is awaited once: co_await std::move(g)
 
 private:
     G generator_;

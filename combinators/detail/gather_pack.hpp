@@ -3,7 +3,6 @@
 #include <magpie/combinators/detail/gather_child.hpp>
 #include <magpie/runtime/detail/promise.hpp>
 
-#include <array>
 #include <coroutine>
 #include <cstddef>
 #include <tuple>
@@ -25,9 +24,9 @@ public:
         if constexpr (sizeof...(Ts) == 0) {
             return parent;
         } else {
-            auto const list =
-                std::apply([](auto&... each) { return std::array<child*, sizeof...(Ts)>{&each...}; }, children_);
-            return launch(parent, *parent.promise().context(), list);
+            child* last = nullptr;
+            std::apply([&last](auto&... each) { ((each.next = last, last = &each), ...); }, children_);
+            return launch(parent, *parent.promise().context(), *last, sizeof...(Ts));
         }
     }
 
@@ -56,7 +55,9 @@ public:
     explicit gather_pack_awaitable(bool cancel_rest, task<Ts>&&... tasks) noexcept
         : tasks_(std::move(tasks)...), cancel_rest_(cancel_rest) {}
 
+    // An awaiter of its own, though this could be it: g++ 12 moves what is awaited into the frame, with all its records.
     gather_pack_awaiter<Settled, Ts...> operator co_await() && noexcept { return {cancel_rest_, std::move(tasks_)}; }
+    void operator co_await() const& = delete;  // a gather is awaited once: co_await std::move(g)
 
 private:
     std::tuple<task<Ts>...> tasks_;

@@ -8,15 +8,14 @@
 #include <magpie/combinators/detail/gather_bounded.hpp>
 #include <magpie/combinators/detail/gather_child.hpp>
 #include <magpie/combinators/detail/gather_flow.hpp>
+#include <magpie/combinators/detail/task_buffer.hpp>
 #include <magpie/runtime/detail/closure_check.hpp>
 #include <magpie/runtime/detail/current.hpp>
-#include <magpie/runtime/detail/frame_alloc.hpp>
 
 #include <algorithm>
 #include <coroutine>
 #include <cstddef>
 #include <exception>
-#include <limits>
 #include <optional>
 #include <ranges>
 #include <type_traits>
@@ -66,14 +65,15 @@ public:
         if (inner_awaiter_) {
             return inner_awaiter_->await_suspend(parent);
         }
-        std::vector<child*, recycling_allocator<child*>> list;
-        list.reserve(records_.size());
-        for (record& each : records_) {
-            if (!only_begun_ || each.has_started()) {
-                list.push_back(&each);
-            }
+        if (only_begun_) {
+            return launch_begun(parent, *parent.promise().context());
         }
-        return launch(parent, *parent.promise().context(), list);
+        child* last = nullptr;
+        for (record& each : records_) {
+            each.next = last;
+            last = &each;
+        }
+        return launch(parent, *parent.promise().context(), *last, records_.size());
     }
 
     result await_resume() {
@@ -97,17 +97,24 @@ private:
         inner_awaiter_.emplace(std::move(*inner_).operator co_await());
     }
 
+    std::coroutine_handle<> launch_begun(std::coroutine_handle<> parent, task_context& parent_context) {
+        std::vector<child*> list;
+        for (record& each : records_) {
+            if (each.has_started()) {
+                list.push_back(&each);
+            }
+        }
+        return launch(parent, parent_context, list);
+    }
+
     // A range that is not long is done with, and its memory given back, before the children run. What it threw, if it did:
     // then there are the records of those that it gave before.
     std::exception_ptr collect() {
-        std::size_t const at_once = may_flow && fork_parts::possible(*current_context())
-                                        ? gather_flow_base::part_size
-                                        : std::numeric_limits<std::size_t>::max();
         std::exception_ptr const error = [&] {
             if constexpr (std::ranges::sized_range<R>) {
-                return collect_sized(at_once);
+                return collect_sized();
             } else {
-                return collect_unsized(at_once);
+                return collect_unsized();
             }
         }();
         if (!inner_awaiter_) {
@@ -116,12 +123,16 @@ private:
         return error;
     }
 
-    std::exception_ptr collect_sized(std::size_t at_once) {
+    static bool is_long(std::size_t size) noexcept {
+        return may_flow && size > gather_flow_base::part_size && fork_parts::possible(*current_context());
+    }
+
+    std::exception_ptr collect_sized() {
         auto& source = range_.get();
         try {
             auto const size = static_cast<std::size_t>(std::ranges::size(source));
             if constexpr (may_flow) {
-                if (size > at_once) {
+                if (is_long(size)) {
                     run_inside(gather_flow<value, Settled, R>(range_, std::ranges::begin(source), {}, cancel_rest_));
                     return nullptr;
                 }
@@ -137,19 +148,17 @@ private:
         return nullptr;
     }
 
-    std::exception_ptr collect_unsized(std::size_t at_once) {
+    std::exception_ptr collect_unsized() {
         auto& source = range_.get();
-        constexpr std::size_t usually_enough = 16;
-        task_list<value> tasks;
+        task_buffer<value> tasks;
         std::exception_ptr error;
         try {
-            tasks.reserve(usually_enough);
             auto at = std::ranges::begin(source);
             auto const last = std::ranges::end(source);
             for (; at != last; ++at) {
                 if constexpr (may_flow) {
-                    if (tasks.size() == at_once) {
-                        run_inside(gather_flow<value, Settled, R>(range_, std::move(at), std::move(tasks), cancel_rest_));
+                    if (tasks.size() == gather_flow_base::part_size && is_long(tasks.size() + 1)) {
+                        run_inside(gather_flow<value, Settled, R>(range_, std::move(at), tasks.move_to_list(), cancel_rest_));
                         return nullptr;
                     }
                 }
@@ -159,9 +168,7 @@ private:
             error = std::current_exception();
         }
         records_.allocate(tasks.size());
-        for (task<value>& each : tasks) {
-            records_.emplace(std::move(each));
-        }
+        tasks.move_each([this](task<value>&& each) { records_.emplace(std::move(each)); });
         return error;
     }
 
@@ -203,6 +210,7 @@ public:
     gather_range_awaiter<R, Settled, Progress> operator co_await() && {
         return {cancel_rest_, std::forward<R>(range_), limit_, std::move(on_progress_)};
     }
+    void operator co_await() const& = delete;  // a gather is awaited once: co_await std::move(g)
 
 private:
     R range_;

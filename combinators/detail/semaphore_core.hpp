@@ -91,6 +91,17 @@ public:
         return count < 0 ? 0 : count;
     }
     std::size_t waiting() const noexcept;
+    // How many permits are out, and whether that is all, or somebody waits for more.
+    struct usage {
+        std::size_t taken = 0;
+        bool full = false;
+    };
+    usage in_use() const noexcept {
+        word const w = word_.load();
+        std::ptrdiff_t const taken = static_cast<std::ptrdiff_t>(w >> limit_shift) - available_in(w);
+        return {.taken = taken < 0 ? 0 : static_cast<std::size_t>(taken),
+                .full = available_in(w) <= 0 || (w & waiting_bit) != 0};
+    }
 
 private:
     using word = locked_word::value_type;

@@ -61,7 +61,9 @@ private:
     void cancel_children() noexcept;
     void watch_listener() noexcept;
     task<> wait_for_shutdown();
-    task<> end_watch();
+    void stop_watching() noexcept;
+    task<> watch_ended();
+    task<> connections_ended();
     // True: the error passes, or was only that of a connection that is gone.
     task<bool> passes(std::error_code error);
 
@@ -77,6 +79,7 @@ private:
     std::optional<join_handle<void>> watch_;  // written by that one, read when all acceptors have ended
     std::mutex mutex_;                        // not a spin lock: a cancellation may write to an eventfd
     children children_;                       // under mutex_
+    bool draining_ = false;                   // under mutex_: there are limit_ places, for good
 };
 
 }  // namespace magpie::detail

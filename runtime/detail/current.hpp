@@ -8,6 +8,7 @@
 namespace magpie::detail {
 
 class worker;
+struct cancel_delivery;
 
 // The worker that this thread is, or null on a foreign thread. May differ after every co_await.
 worker* current_worker() noexcept;
@@ -24,6 +25,10 @@ bool runs_elsewhere(void const* task) noexcept;
 void schedule(work_item& item) noexcept;
 // As schedule(), to the back of the current worker's queue, without waking anybody for it. On a worker only.
 void schedule_yield(work_item& item) noexcept;
+
+// The waits that this thread is asking to end, each because of the one outside of it: the innermost (task_context.cpp).
+cancel_delivery* innermost_delivery() noexcept;
+void set_innermost_delivery(cancel_delivery* innermost) noexcept;
 
 // Throws task_cancelled after taking the request that ended the wait.
 [[noreturn]] void deliver_cancellation(task_context& context);

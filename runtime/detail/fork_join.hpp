@@ -32,6 +32,7 @@
 #include <exception>
 #include <span>
 #include <string>
+#include <utility>
 
 namespace magpie::detail {
 
@@ -44,12 +45,22 @@ public:
         fork_join* join = nullptr;
     };
 
-    // Starts the children in argument order and returns what the worker resumes now. `parent` is suspended.
+    // Starts the children, which are linked by `next`, the last one first, in argument order, and returns what the worker
+    // resumes now. `parent` is suspended. What links the children is gone afterwards.
     // With a request pending none of them starts: was_cancelled() and the parent goes on; but if some are to begin in any
     // case (promise.hpp), all are launched with a request of their own. Throws std::bad_alloc, and then no child has
     // started either.
+    std::coroutine_handle<> launch(std::coroutine_handle<> parent, task_context& parent_context, child& last,
+                                   std::size_t count);
+    // The same for a list, in argument order; not empty.
     std::coroutine_handle<> launch(std::coroutine_handle<> parent, task_context& parent_context,
-                                   std::span<child* const> children);
+                                   std::span<child* const> children) {
+        child* last = nullptr;
+        for (child* each : children) {
+            each->next = std::exchange(last, each);
+        }
+        return launch(parent, parent_context, *last, children.size());
+    }
 
     // A child has ended and its result is stored: the worker resumes what this returns.
     std::coroutine_handle<> arrive(child& ended) noexcept;
@@ -80,9 +91,12 @@ protected:
 
     // Before a child is started: it is one of this join's.
     void adopt_one(child& each, task_context& parent, worker& here) noexcept {
+        adopt_unpinned(each, parent, here);
+        each.pinned = parent.pinned;
+    }
+    void adopt_unpinned(child& each, task_context& parent, worker& here) noexcept {
         each.parent = &parent;
         each.home = &here;
-        each.pinned = parent.pinned;
         each.join = this;
     }
 
@@ -93,16 +107,21 @@ private:
         total_ = static_cast<std::uint32_t>(children);
         pending_.store(total_ + 1, mo_relaxed);
     }
+    std::coroutine_handle<> launch_on(std::coroutine_handle<> parent, task_context& parent_context, child& last,
+                                      std::size_t count, worker& here);
+    std::coroutine_handle<> arrive_on(worker& here) noexcept;
     void adopt(worker& here, task_context& parent_context, std::span<child* const> children) noexcept;
-    std::coroutine_handle<> run_first(worker& here, std::span<child* const> children) noexcept;
+    std::coroutine_handle<> run_inline(worker& here, child& last, std::size_t count) noexcept;
 
     // The rarer ways; noinline, so that the usual ones stay short.
-    [[gnu::noinline]] std::coroutine_handle<> launch_slowly(worker& here, std::span<child* const> children);
+    [[gnu::noinline]] std::coroutine_handle<> launch_slowly(worker& here, child& last, std::size_t count);
     [[gnu::noinline]] std::coroutine_handle<> run_first_slowly(worker& here, child& first, bool share) noexcept;
     std::coroutine_handle<> launch_queued(worker& here, std::span<child* const> children) noexcept;
-    std::coroutine_handle<> launch_cancelled(std::span<child* const> children) noexcept;
+    std::coroutine_handle<> launch_cancelled(worker& here, std::span<child* const> children) noexcept;
     [[gnu::noinline]] std::coroutine_handle<> arrive_closed(worker& here) noexcept;
     [[gnu::noinline]] std::coroutine_handle<> arrive_charged(worker& here) noexcept;
+    [[gnu::noinline]] std::coroutine_handle<> arrive_last_slowly(worker& here) noexcept;
+    [[gnu::noinline]] std::coroutine_handle<> go_on_slowly(worker& here) noexcept;
     [[gnu::noinline]] std::coroutine_handle<> close_and_go_on(worker& here) noexcept;
     std::coroutine_handle<> resume_parent(worker& here) noexcept;
     // The last child has ended after the join was closed. True: the parent goes on, by the caller's hand.
@@ -114,6 +133,7 @@ private:
     atomic<std::uint32_t> pending_{0};
     atomic<bool> accepted_{false};
     bool is_part_ = false;  // a fork_parts::part
+    bool goes_on_here_ = false;  // no part; and when the last child has ended inline, so does the parent
     bool held_ = false;     // see holds_back()
 };
 

@@ -40,7 +40,9 @@ public:
 
     template <class... Args>
     void set_value(Args&&... args) {
-        if (state_ != state::empty) [[unlikely]] {
+        if constexpr (std::is_trivially_destructible_v<stored> && std::is_nothrow_constructible_v<stored, Args...>) {
+            MAGPIE_ASSERT(state_ != state::error);  // an error is the last that happens to a frame
+        } else if (state_ != state::empty) [[unlikely]] {
             reset();
         }
         std::construct_at(std::addressof(value_), std::forward<Args>(args)...);

@@ -13,7 +13,6 @@
 
 #include <magpie/runtime/detail/atomic.hpp>
 #include <magpie/runtime/detail/intrusive_list.hpp>
-#include <magpie/runtime/detail/intrusive_queue.hpp>
 #include <magpie/runtime/detail/promise.hpp>
 #include <magpie/runtime/detail/spin_lock.hpp>
 #include <magpie/runtime/detail/task_context.hpp>
@@ -32,6 +31,7 @@
 
 namespace magpie::detail {
 
+class scheduler;
 class spawned_base;
 struct posted;
 
@@ -90,6 +90,10 @@ public:
     [[nodiscard]] watch_result watch_and_suspend(watcher& by, waiter& w) noexcept;
     // Unlinks it. False: it was told, or is being told (when this returns, it has been).
     bool unwatch(watcher& by) noexcept;
+    // As watch() and unwatch(), for one who may be told to leave before he has come: he is refused then. `left` is
+    // false at first, and only touched under the lock.
+    [[nodiscard]] bool watch_unless(watcher& by, bool const& left) noexcept;
+    bool leave(watcher& by, bool& left) noexcept;
 
     // Runs `fn` on some worker after the end, never inline; several run in order, one after the other.
     // Throws usage_error if the task has ended and its runtime is gone.
@@ -101,16 +105,16 @@ public:
     // Set before the task is queued, then read-only.
     task_owner* owner = nullptr;
     std::uint64_t id = 0;
-    std::string name;  // empty unless one was given
+    std::unique_ptr<std::string const> name;  // null unless one was given
     std::source_location where;
     std::chrono::steady_clock::time_point born;
 
     // The owner's list of live children, and the registry of a worker's spawned tasks: theirs.
     list_hook sibling;
     list_hook registered;
-    unsigned shard = 0;
-    bool internal = false;          // the library's own: a shutdown waits for it, and does not cancel it
-    std::uint64_t runtime_serial = 0;  // handles may outlive the runtime
+    std::uint32_t runtime_serial = 0;  // handles may outlive the runtime
+    std::uint16_t shard = 0;
+    bool internal = false;  // the library's own: a shutdown waits for it, and does not cancel it
 
 protected:
     explicit spawned_base(finish_fn on_finish) noexcept : task_context(on_finish) { is_spawned = true; }
@@ -125,6 +129,7 @@ private:
 
     // `told`: the runtime's hooks, from who knows them though the runtime may be gone.
     void drop(std::uint64_t what, std::shared_ptr<hooks const> const& told = nullptr) noexcept;
+    void post_callbacks(scheduler& shared) noexcept;
     void report_if_unseen(std::shared_ptr<hooks const> const& told) noexcept;
 
     // Frees the block: the last reference is gone.
@@ -136,7 +141,7 @@ private:
     atomic<bool> looked_at_{false};
     atomic<bool> reported_{false};
     intrusive_list<watcher, &watcher::hook> watchers_;
-    intrusive_queue<posted> callbacks_;
+    posted* callbacks_ = nullptr;  // under the lock; the newest first
 };
 
 // True if the exception is task_cancelled: without throwing it again.

@@ -26,6 +26,10 @@
 //              (try_cancel() runs again first if the count has grown meanwhile: joins pass each request on)
 //   cancelling --complete()-->        cancelling|done   the waker leaves; the canceller queues the waiter
 //
+// A request that is passed on from task to task, and comes back to one that it came through, has gone round in a circle:
+// nobody in it would ever end. It is not counted again, and the wait for a handle that closed the circle is given up
+// (leave_circle()), so that its task is cancelled, and after it the others.
+//
 // So a value that arrives first is delivered and the request stays pending for the next suspension, a wait that was
 // cancelled first delivers the request, and the waiter's frame cannot die while a canceller looks at it.
 // Every transition is one compare-exchange, acquire-release, and pairs with the other transitions of the same word.
@@ -64,8 +68,8 @@ public:
     task_context(task_context const&) = delete;
     task_context& operator=(task_context const&) = delete;
     ~task_context() {
-        if (extras != nullptr || owns_locals) [[unlikely]] {
-            free_extras();
+        if (has_more) [[unlikely]] {
+            free_more();
         }
     }
 
@@ -119,6 +123,7 @@ public:
     bool pinned = false;
     bool is_spawned = false;          // the record is a spawned_base
     bool owns_locals = false;         // it counts in the set's references; else it borrows from its parent
+    bool has_more = false;            // extras or locals of its own, or had: the one question at the end
 
 private:
     atomic<bool> started_{false};  // written by the worker of the first step; others read it as a hint
@@ -134,7 +139,7 @@ private:
     static constexpr std::uint64_t count_mask = ((std::uint64_t{1} << 15) - 1) << count_shift;
     static constexpr std::uint64_t finished_bit = std::uint64_t{1} << 63;
 
-    void free_extras() noexcept;
+    void free_more() noexcept;
     static waiter* waiter_of(std::uint64_t word) noexcept;
     static std::uint64_t address_of(waiter& w) noexcept;
     static std::uint64_t with_request(std::uint64_t word, request_origin origin) noexcept;
@@ -157,6 +162,10 @@ public:
     // request, unless it gave true. True: the wait is over and was
     // cancelled; nobody else will complete this waiter. False: somebody else has completed it or will.
     virtual bool try_cancel() noexcept = 0;
+
+    // Called behind try_cancel(), which has passed the request on, and it came back: this task is one of several that
+    // wait for each other. True: as of try_cancel(), the wait is over.
+    virtual bool leave_circle() noexcept { return false; }
 
     // A few words for people: "sleep", "semaphore", "task 12". Called with the waiter held; takes no lock.
     virtual std::string describe() const { return "an operation"; }

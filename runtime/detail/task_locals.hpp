@@ -124,6 +124,7 @@ inline void share_locals(task_context const& from, task_context& child) noexcept
         from.locals->retain();
         child.locals = from.locals;
         child.owns_locals = true;
+        child.has_more = true;
     }
 }
 // The same, where `from` neither sets anything nor ends as long as the child lives.

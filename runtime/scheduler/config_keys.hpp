@@ -12,7 +12,9 @@
 #include <expected>
 #include <optional>
 #include <span>
+#include <string>
 #include <variant>
+#include <vector>
 
 namespace magpie::detail {
 
@@ -107,6 +109,11 @@ private:
 
 // Where the value of `path` was set: a loaded place, or empty for code and defaults.
 config_error::place place_of(config const& c, std::string const& path, config_value const& now);
+
+// Of a config that was loaded again: gives it what code had set in the one before, and checks the result.
+void keep_what_code_set(config const& present, config& fresh);
+// The keys outside [limits] whose values are not the same.
+std::vector<std::string> differing_keys(config const& present, config const& fresh);
 
 // Adds what TOML text says. In config_toml.cpp, the one file that includes toml++.
 void load_toml(config_loader& loader, std::string_view text, std::string const& file);

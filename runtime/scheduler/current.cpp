@@ -2,7 +2,10 @@
 
 #include <magpie/runtime/detail/current.hpp>
 
+#include <magpie/runtime/detail/assert.hpp>
+#include <magpie/runtime/detail/fork_join.hpp>
 #include <magpie/runtime/detail/frame_alloc.hpp>
+#include <magpie/runtime/detail/named_limits.hpp>
 #include <magpie/runtime/detail/task_locals.hpp>
 #include <magpie/runtime/errors.hpp>
 #include <magpie/runtime/scheduler/scheduler.hpp>
@@ -69,6 +72,11 @@ bool runs_elsewhere(void const* task) noexcept {
     return &here.current->shared().home_for(*here.current);
 }
 
+named_limits* current_named_limits(std::unique_ptr<named_limits> (*make)(limit_settings const&)) {
+    worker* const current = current_worker();
+    return current == nullptr ? nullptr : &current->shared().limits().get(make);
+}
+
 [[gnu::noinline]] task_context* current_context() noexcept {
     return here.current == nullptr ? nullptr : here.current->current();
 }
@@ -83,6 +91,14 @@ bool runs_elsewhere(void const* task) noexcept {
 
 [[gnu::noinline]] local_values* set_foreign_locals(local_values* values) noexcept {
     return std::exchange(here.foreign_locals, values);
+}
+
+[[gnu::noinline]] cancel_delivery* innermost_delivery() noexcept {
+    return here.delivering;
+}
+
+[[gnu::noinline]] void set_innermost_delivery(cancel_delivery* innermost) noexcept {
+    here.delivering = innermost;
 }
 
 [[gnu::noinline]] driver& current_driver() noexcept {
@@ -104,6 +120,16 @@ bool runs_elsewhere(void const* task) noexcept {
 #else
     here.frames.deallocate_class(memory, frame_class);
 #endif
+}
+
+[[gnu::noinline]] std::coroutine_handle<> fork_join::launch(std::coroutine_handle<> parent, task_context& parent_context,
+                                                            child& last, std::size_t count) {
+    return launch_on(parent, parent_context, last, count, *here.current);
+}
+
+[[gnu::noinline]] std::coroutine_handle<> fork_join::arrive(child& ended) noexcept {
+    MAGPIE_ASSERT(ended.join == this);
+    return arrive_on(*here.current);
 }
 
 void schedule(work_item& item) noexcept {

@@ -61,7 +61,7 @@ public:
     // Makes room for `more` items besides those there, so that a pack is pushed whole or not at all. Throws
     // std::bad_alloc, and then has changed nothing.
     void reserve(std::size_t more) {
-        if (capacity() - size() < more) [[unlikely]] {
+        if (!has_room(more)) [[unlikely]] {
             grow(more);
         }
     }
@@ -70,23 +70,29 @@ public:
     T* pop() noexcept {
         return pop_if([](T const&) { return true; });
     }
+    // True if there is room for as many more without reserve().
+    bool has_room(std::size_t more) const noexcept { return capacity() - size() >= more; }
     // The newest item if fits(item), or null.
     template <class Fits>
     T* pop_if(Fits fits) noexcept {
+        T* const item = pop_plainly(fits);
+        return item != nullptr ? item : pop_slowly(fits);
+    }
+    // As pop_if(), but gives up, with null, where that would take longer: the item may be there all the same.
+    template <class Fits>
+    T* pop_plainly(Fits fits) noexcept {
         std::size_t const top = top_.load(mo_relaxed) - 1;
         top_.store(top, mo_release);  // pairs with the acquire in take_claimed(); its kick is the fence between both
         compiler_fence();
         // relaxed: what a claimer that has left did to it came with its claimed_; nothing that it read is written here
-        if (claim_.is_claimed() || top - bottom_.load(mo_relaxed) + 1 <= low_) [[unlikely]] {
-            top_.store(top + 1, mo_release);  // as above
-            return pop_slowly(fits);
+        if (!claim_.is_claimed() && top - bottom_.load(mo_relaxed) + 1 > low_) [[likely]] {
+            T* const item = slots_[top & mask_];
+            if (fits(*item)) [[likely]] {
+                return item;
+            }
         }
-        T* const item = slots_[top & mask_];
-        if (!fits(*item)) [[unlikely]] {
-            top_.store(top + 1, mo_release);  // as above
-            return nullptr;
-        }
-        return item;
+        top_.store(top + 1, mo_release);  // as above
+        return nullptr;
     }
 
     // Moves up to `count` of the oldest items to the back of `out`, oldest first; returns how many.

@@ -5,8 +5,11 @@
 #include <magpie/runtime/scheduler/thread_state.hpp>
 
 #include <malloc.h>
+#include <unistd.h>
 
 #include <algorithm>
+#include <cstdint>
+#include <cstdlib>
 #include <mutex>
 #include <new>
 #include <type_traits>
@@ -18,6 +21,8 @@ namespace {
 constexpr std::size_t default_limit = std::size_t{1} << 20;      // bytes; config.frame_cache for workers
 constexpr std::size_t untrimmed_depot = std::size_t{16} << 20;   // bytes, of the whole process
 constexpr std::size_t counted_at_once = std::size_t{1} << 16;    // bytes of frames freed one by one
+constexpr std::size_t most_extend_after = std::size_t{16} << 20; // bytes: where extending the heap is of no use
+constexpr std::size_t allocator_overhead = 16;                   // bytes for each block of sizes like ours, at most
 } // namespace
 
 // Batches of frames, linked through the first of each; the class's lock is taken once per batch.
@@ -31,7 +36,7 @@ struct frame_cache::depot {
     shelf shelves[classes];
     atomic<std::size_t> bytes{0};
     atomic<std::size_t> freed{0};  // to the allocator, ever
-    atomic<std::size_t> moved{0};
+    atomic<std::size_t> moved{0};  // look()
     atomic<unsigned> trimmers{0};
 };
 
@@ -113,10 +118,36 @@ void* frame_cache::allocate_slowly(std::size_t index) {
         free.head = take_from_depot(index);
     }
     if (free.head == nullptr) {
-        return ::operator new(frame_bytes(index));
+        return allocate_fresh(index);
     }
     free.room = batch(index);
     return allocate_class(index);
+}
+
+// A frame that is on no list. glibc extends the heap of a thread by what it lacks, in pages, each time by a system call
+// that holds up the page faults of all threads: 80,000 for a burst of a million tasks. So now and then it is asked for
+// much, and given it back, which it keeps. (By malloc: no new_handler has a part in it.) That is of no use if the frame
+// then comes from elsewhere, from a hole, or lies in the heap of the main thread, which grows by more: then ever more
+// rarely.
+void* frame_cache::allocate_fresh(std::size_t index) {
+    std::size_t const taken = frame_bytes(index) + allocator_overhead;
+    if (fresh_ >= taken) {
+        fresh_ -= taken;
+        return ::operator new(frame_bytes(index));
+    }
+#if defined(__GLIBC__)
+    void* const room = std::malloc(extension);
+    auto const begin = reinterpret_cast<std::uintptr_t>(room);
+    std::free(room);
+    void* const frame = ::operator new(frame_bytes(index));
+    bool const of_use = begin > reinterpret_cast<std::uintptr_t>(::sbrk(0)) &&
+                        reinterpret_cast<std::uintptr_t>(frame) - begin < extension;
+    extend_after_ = of_use ? extension : std::min(2 * extend_after_, most_extend_after);
+    fresh_ = extend_after_;
+    return frame;
+#else
+    return ::operator new(frame_bytes(index));
+#endif
 }
 
 void frame_cache::deallocate_slowly(void* memory, std::size_t index) noexcept {
@@ -126,7 +157,8 @@ void frame_cache::deallocate_slowly(void* memory, std::size_t index) noexcept {
         ::operator delete(memory);
         singles_ += frame_bytes(index);
         if (singles_ >= counted_at_once) {
-            shared().freed.fetch_add(std::exchange(singles_, 0), mo_relaxed);
+            shared().freed.fetch_add(singles_, mo_relaxed);
+            shared().moved.fetch_add(std::exchange(singles_, 0), mo_relaxed);
         }
         return;
     }
@@ -155,6 +187,14 @@ void frame_cache::put_away(std::size_t index) noexcept {
 }
 
 frame_cache::node* frame_cache::take_from_depot(std::size_t index) noexcept {
+    node* const first = unshelve(index);
+    if (first != nullptr) {
+        shared().moved.fetch_add(batch_bytes(index), mo_relaxed);
+    }
+    return first;
+}
+
+frame_cache::node* frame_cache::unshelve(std::size_t index) noexcept {
     depot& all = shared();
     auto& shelf = all.shelves[index];
     node* first = nullptr;
@@ -169,15 +209,14 @@ frame_cache::node* frame_cache::take_from_depot(std::size_t index) noexcept {
         shelf.least = std::min(shelf.least, shelf.batches);
     }
     all.bytes.fetch_sub(batch_bytes(index), mo_relaxed);
-    all.moved.fetch_add(batch_bytes(index), mo_relaxed);
     return first;
 }
 
 void frame_cache::give_to_depot(node* first, std::size_t index) noexcept {
     depot& all = shared();
     std::size_t const bytes = batch_bytes(index);
+    all.moved.fetch_add(bytes, mo_relaxed);
     if (all.bytes.fetch_add(bytes, mo_relaxed) + bytes <= untrimmed_depot || all.trimmers.load(mo_relaxed) != 0) {
-        all.moved.fetch_add(bytes, mo_relaxed);
         auto& shelf = all.shelves[index];
         std::lock_guard const lock(shelf.lock);
         first->next_batch = shelf.first;
@@ -211,7 +250,7 @@ void frame_cache::give_back_unused() noexcept {
             unused = std::exchange(shelf.least, shelf.batches);
         }
         for (; unused != 0; --unused) {
-            node* const first = take_from_depot(index);
+            node* const first = unshelve(index);
             if (first == nullptr) {
                 break;
             }
@@ -224,7 +263,7 @@ void frame_cache::give_back_unused() noexcept {
 void frame_cache::free_from_depot(std::size_t bytes) noexcept {
     for (std::size_t index = 0; index < classes; ++index) {
         while (bytes != 0) {
-            node* const first = take_from_depot(index);
+            node* const first = unshelve(index);
             if (first == nullptr) {
                 break;
             }

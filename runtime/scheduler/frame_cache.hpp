@@ -70,9 +70,9 @@ public:
 
     // Of all threads' frames, any thread: hints.
     struct freed {
-        std::size_t ever = 0;      // bytes that went to the allocator since the process began
+        std::size_t ever = 0;      // bytes that went to the allocator, but not by trim(), end_trimming() or flush()
         std::size_t in_depot = 0;  // bytes
-        std::size_t moved = 0;     // bytes that went into the depot or out of it, ever
+        std::size_t moved = 0;     // bytes that threads put into the depot, took out of it, or freed past it, ever
     };
     static freed look() noexcept;
     // From begin_trimming() on the depot keeps all that it is given. When the last trimmer ends, it keeps 16 MiB. Any thread.
@@ -104,8 +104,11 @@ private:
         return static_cast<std::uint32_t>(bytes / frame_bytes(index) < most ? bytes / frame_bytes(index) : most);
     }
     static constexpr std::size_t batch_bytes(std::size_t index) noexcept { return batch(index) * frame_bytes(index); }
+    // By how much the heap is extended: glibc keeps less than 128 KiB at its end.
+    static constexpr std::size_t extension = std::size_t{1} << 16;
 
     void* allocate_slowly(std::size_t index);
+    void* allocate_fresh(std::size_t index);
     void deallocate_slowly(void* memory, std::size_t index) noexcept;
     std::uint32_t capacity(std::size_t index) const noexcept;
     bool find_room(std::size_t index) noexcept;
@@ -113,6 +116,7 @@ private:
     bool give_away_spare() noexcept;
     void put_away(std::size_t index) noexcept;
     static node* take_from_depot(std::size_t index) noexcept;
+    static node* unshelve(std::size_t index) noexcept;  // as that, for who frees it: not counted as moved
     static void give_to_depot(node* first, std::size_t index) noexcept;
     static void free_from_depot(std::size_t bytes) noexcept;
     static void free_all(node* first) noexcept;
@@ -124,7 +128,9 @@ private:
     std::size_t bytes_ = 0;    // of all lists' capacity, and of the spares
     std::size_t spares_ = 0;   // how many batches
     std::size_t limit_ = 0;    // 0 until the thread has allocated once: the slow path sets it up
-    std::size_t singles_ = 0;  // bytes that went to the allocator one by one, and are not in freed::ever yet
+    std::size_t singles_ = 0;  // bytes that went to the allocator one by one, and are not counted in the depot yet
+    std::size_t fresh_ = 0;    // bytes of frames that are on no list, until the heap is extended again
+    std::size_t extend_after_ = extension;  // what fresh_ began with
     bool ready_ = false;
 };
 

@@ -15,6 +15,7 @@ bool frame_trim::start(scheduler& where, how much) noexcept {
         submit_blocking(where, *this);
     } catch (std::exception const&) {
         running_.store(false, mo_relaxed);
+        return false;
     }
     return true;
 }

@@ -26,16 +26,16 @@ namespace magpie::detail {
 class frame_trimmer {
 public:
     static constexpr std::size_t worth_it = std::size_t{8} << 20;  // bytes: less is not given back
-    static constexpr std::size_t little = std::size_t{1} << 20;    // bytes: freeing less is no burst
+    static constexpr std::size_t little = std::size_t{1} << 20;    // bytes: moving less is no burst
     static constexpr duration quiet = std::chrono::seconds{1};     // since the burst
 
-    explicit frame_trimmer(frame_cache::freed seen) noexcept : trimmed_(seen.ever), moved_(seen.ever + seen.moved) {}
+    explicit frame_trimmer(frame_cache::freed seen) noexcept : trimmed_(seen.ever), moved_(seen.moved) {}
 
     // When to look again, if nothing happens until then; max(): there is nothing to give back. To be asked again after
     // frames may have been freed, the sooner the better: what it has not seen is not quiet.
     time_point due(time_point now, frame_cache::freed seen) noexcept {
-        if (seen.ever + seen.moved - moved_ >= little) {
-            moved_ = seen.ever + seen.moved;
+        if (seen.moved - moved_ >= little) {
+            moved_ = seen.moved;
             since_ = now;
         }
         return (seen.ever - trimmed_) + seen.in_depot >= worth_it ? since_ + quiet : time_point::max();
@@ -48,16 +48,18 @@ public:
         looked_ = now;
         return seen.in_depot >= worth_it;
     }
-    // It has been done, or could not be: what is still there is looked at again a while later.
+    // It is being done.
     void trimmed(time_point now, frame_cache::freed seen) noexcept {
         trimmed_ = seen.ever;
-        moved_ = seen.ever + seen.moved;
+        moved_ = seen.moved;
         since_ = now;
     }
+    // It cannot be done now, for lack of a thread: a while later.
+    void put_off(time_point now) noexcept { since_ = now; }
 
 private:
     std::size_t trimmed_;  // bytes that had ever been freed at the last trim
-    std::size_t moved_;    // and, with what passed through the depot, when that had last grown by more than a little
+    std::size_t moved_;    // what threads had let go of or fetched, when that had last grown by more than a little
     time_point since_{};   // which was then
     time_point looked_{};  // for what nobody has needed
 };
@@ -75,8 +77,8 @@ public:
     }
     enum class how : std::uint8_t { unused, everything };
 
-    // What is unused to the allocator; or everything, and that to the system. False: one is under way already. Without a
-    // thread to be had, nothing is done.
+    // What is unused to the allocator; or everything, and that to the system. False: one is under way already, or waits
+    // for a thread, or there is none to be had.
     bool start(scheduler& where, how much) noexcept;
 
 private:

@@ -25,8 +25,11 @@ std::string join_waiter::describe() const {
 }
 
 bool join_waiter::wait() {
-    if (context == task_) {
-        throw_usage("a task awaits itself: it would never end");
+    for (task_context const* each = context; each != nullptr; each = each->parent) {
+        if (each == task_) [[unlikely]] {
+            throw_usage(each == context ? "a task awaits itself: it would never end"
+                                        : "a task awaits one that waits for it: neither would ever end");
+        }
     }
     if (policy_ == on_request::leave) {
         switch (task_->watch_and_suspend(*this, *this)) {
@@ -36,9 +39,10 @@ bool join_waiter::wait() {
         }
     }
     context->suspend_forwarding(*this);
-    if (task_->watch(*this)) {
+    if (task_->watch_unless(*this, left_)) {
         return true;
     }
+    cancelled_ = !task_->ended();      // then it was refused: the request went round in a circle
     return !context->complete(*this);  // not: a canceller is inside, and will queue us
 }
 
@@ -48,6 +52,10 @@ bool join_waiter::try_cancel() noexcept {
     }
     task_->request_cancel(request_origin::external);
     return false;
+}
+
+bool join_waiter::leave_circle() noexcept {
+    return policy_ == on_request::cancel_task && task_->leave(*this, left_);
 }
 
 void join_waiter::check() {

@@ -37,7 +37,8 @@ scheduler::scheduler(config settings, driver_factory const& make_driver, std::st
     : scheduler(std::move(settings), make_driver, place_workers(settings, allowed_cpus(), root)) {}
 
 scheduler::scheduler(config&& settings, driver_factory const& make_driver, worker_places&& places)
-    : idle(places.count, places.nodes), settings_(std::move(settings)), places_(std::move(places)),
+    : idle(places.count, places.nodes), settings_(std::move(settings)), limits_(settings_.limits),
+      places_(std::move(places)),
       simulated_(settings_.clock == clock_kind::simulated),
       serial_(live_schedulers::enter(*this)), hooks_(std::make_shared<hooks const>(settings_.hooks)),
       outside_(std::make_shared<outside_work>(*this)), registry_(places_.count), make_driver_(make_driver),
@@ -72,6 +73,9 @@ scheduler::~scheduler() {
     live_schedulers::leave(serial_);
     outside_->orphan();
     stop();
+    if (live() != 0) {
+        limits_.abandon();
+    }
 }
 
 void scheduler::serve(unsigned index) {
@@ -117,10 +121,6 @@ void scheduler::inject(work_item& item) noexcept {
     wake_one();  // with external drive: somebody may be in block_on()
 }
 
-void scheduler::inject_overflow(intrusive_queue<work_item>&& items, std::size_t count) noexcept {
-    (void)injected.push_batch(std::move(items), count);
-}
-
 // Of the calling thread, a worker's or not.
 unsigned scheduler::near_node() const noexcept {
     return places_.nodes.empty() ? 0 : places_.where.node_of(current_cpu());
@@ -149,8 +149,7 @@ void scheduler::admit(spawned_base& task, admission kind, worker* home) {
     bool const local = here != nullptr && &here->shared() == this && here->index() < size();  // not the spare
     unsigned const index = local ? here->index() : next_home_.fetch_add(1, mo_relaxed) % size();
     task.home = workers_[index].get();
-    task.shard = index;
-    task.id = next_id();
+    task.shard = static_cast<std::uint16_t>(index);
     task.internal = kind == admission::internal;
     task.runtime_serial = serial_;
     task.born = simulated_ ? now() : coarse_now();
@@ -163,17 +162,25 @@ void scheduler::admit(spawned_base& task, admission kind, worker* home) {
             unstarted_total_.fetch_add(1, mo_relaxed);
             throw usage_error("spawn() was called on a runtime that is shutting down; the task was not started");
         }
+        task.id = local && !simulated_ ? next_id_of(shard) : next_id();
         shard.tasks.push_back(&task);
         ++shard.count;
         ++shard.spawned;
     }
 }
 
+// Under the shard's lock. A worker takes a few ids at a time: what all of them write is dear.
+std::uint64_t scheduler::next_id_of(registry_shard& shard) noexcept {
+    if (shard.ids_left == 0) {
+        shard.next_id = next_id_.fetch_add(ids_at_a_time, mo_relaxed);
+        shard.ids_left = ids_at_a_time;
+    }
+    --shard.ids_left;
+    return shard.next_id++;
+}
+
 void scheduler::dismiss(spawned_base& task) noexcept {
     registry_shard& shard = registry_[task.shard];
-    if (!task.has_started()) {
-        count_unstarted(task);
-    }
     std::lock_guard const lock(shard.lock);
     shard.tasks.erase(&task);
     --shard.count;
@@ -300,6 +307,7 @@ metrics scheduler::snapshot() const {
     m.blocking_threads = pool.threads;
     m.blocking_busy = pool.busy;
     m.blocking_queue = pool.queued;
+    m.limits = limits_.look();
     return m;
 }
 

@@ -12,6 +12,7 @@
 #include <magpie/runtime/scheduler/external_drive.hpp>
 #include <magpie/runtime/scheduler/idle_set.hpp>
 #include <magpie/runtime/scheduler/inject_queue.hpp>
+#include <magpie/runtime/scheduler/limit_slot.hpp>
 #include <magpie/runtime/scheduler/outside_wait.hpp>
 #include <magpie/runtime/scheduler/post_queue.hpp>
 #include <magpie/runtime/scheduler/stall_monitor.hpp>
@@ -80,8 +81,6 @@ public:
 
     // Queues an item from a thread that is no worker of this scheduler.
     void inject(work_item& item) noexcept;
-    // Takes in a list, without counting on anybody to look soon.
-    void inject_overflow(intrusive_queue<work_item>&& items, std::size_t count) noexcept;
     // Wakes one worker if some are asleep and nobody is looking for work. After work was published.
     void wake_one() noexcept;
     void wake(unsigned index) noexcept;
@@ -93,7 +92,8 @@ public:
     void admit(spawned_base& task, admission kind, worker* home = nullptr);
     // The task has ended: it leaves the registry.
     void dismiss(spawned_base& task) noexcept;
-    // Ids are given in the order of asking, from 1.
+    void count_unstarted(spawned_base& task) noexcept;
+    // Never the same again; from 1, in the order of asking but for those that workers take for their own tasks.
     std::uint64_t next_id() noexcept { return next_id_.fetch_add(1, mo_relaxed); }
 
     // Blocks a foreign thread until `task` has ended; calls `on_interrupt` in this thread after each wait.interrupt().
@@ -133,6 +133,7 @@ public:
     std::shared_ptr<hooks const> const& shared_hooks() const noexcept { return hooks_; }
 
     blocking_pool& blocking() noexcept { return blocking_; }
+    limit_slot& limits() noexcept { return limits_; }
     bool stopping() const noexcept { return stopping_.load(mo_acquire); }
 
     // Shared queues, for the workers.
@@ -152,18 +153,21 @@ public:
     bool watches_for_stalls() const noexcept { return monitor_ != nullptr; }
 
 private:
+    static constexpr unsigned ids_at_a_time = 16;
     struct alignas(cache_line_size) registry_shard {
         mutable spin_lock lock;
         intrusive_list<spawned_base, &spawned_base::registered> tasks;
         std::size_t count = 0;
         std::uint64_t spawned = 0;
+        std::uint64_t next_id = 0;  // of those that the worker has taken
+        unsigned ids_left = 0;
     };
 
     scheduler(config&& settings, driver_factory const& make_driver, worker_places&& places);
+    std::uint64_t next_id_of(registry_shard& shard) noexcept;
     task<> run_posted();
     void serve(unsigned index);
     void stop() noexcept;
-    void count_unstarted(spawned_base& task) noexcept;
     std::size_t live() const noexcept;
     std::vector<record_ref> all_tasks();
     void drive_until_over(spawned_base& task, outside_wait& wait, std::function<void()> const& on_interrupt);
@@ -173,9 +177,10 @@ private:
     unsigned near_node() const noexcept;
 
     config settings_;
+    limit_slot limits_;
     worker_places places_;
     bool simulated_;
-    std::uint64_t serial_;
+    std::uint32_t serial_;
     std::shared_ptr<hooks const> hooks_;
     post_queue posted_;
     std::shared_ptr<outside_work> outside_;
@@ -192,9 +197,10 @@ private:
     blocking_pool blocking_;
     atomic<std::int64_t> simulated_now_{0};
     atomic<std::uint64_t> unstarted_total_{0};
-    atomic<std::uint64_t> next_id_{1};
+    // Written for each task that is spawned; what comes behind it is read for each turn of a worker.
+    alignas(cache_line_size) atomic<std::uint64_t> next_id_{1};
     atomic<unsigned> next_home_{0};
-    atomic<bool> refusing_{false};
+    alignas(cache_line_size) atomic<bool> refusing_{false};
     atomic<bool> draining_{false};
     atomic<bool> stopping_{false};
     atomic<bool> somebody_left_{false};  // a task ended while draining: whoever drives looks at the registry

@@ -100,17 +100,14 @@ work_item* worker::take_as_spare() noexcept {
 
 void worker::hand_over() noexcept {
     intrusive_queue<work_item> ready;
-    std::size_t count = 0;
     for (work_item* item = pop_fork(); item != nullptr; item = pop_fork()) {
         ready.push_back(item);
-        ++count;
     }
     for (work_item* item = take_queued(); item != nullptr; item = take_queued()) {
         ready.push_back(item);
-        ++count;
     }
-    if (count != 0) {
-        shared_.inject_overflow(std::move(ready), count);
+    if (!ready.empty()) {
+        (void)shared_.injected.push_batch(std::move(ready));  // never closed: what is queued runs
         shared_.wake_one();
     }
 }

@@ -8,6 +8,7 @@
 #include <magpie/runtime/scheduler/tell_hook.hpp>
 #include <magpie/runtime/scheduler/worker.hpp>
 
+#include <memory>
 #include <string>
 #include <utility>
 
@@ -35,7 +36,9 @@ void admit_as(scheduler& where, spawned_base& task, spawn_options const& options
     worker* const here = current_worker();
     task_context const* const spawner = here == nullptr ? nullptr : here->current();
     try {
-        task.name = options.name;
+        if (!options.name.empty()) {
+            task.name = std::make_unique<std::string const>(options.name);
+        }
         task.where = options.where;
         task.pinned = options.pinned;
         if (spawner != nullptr && kind == scheduler::admission::refusable) {

@@ -37,16 +37,21 @@ bool is_cancellation(std::exception_ptr const& error) noexcept {
 }
 
 void spawned_base::drop(std::uint64_t what, std::shared_ptr<hooks const> const& told) noexcept {
-    // acq_rel: pairs with the other drops; the last one sees everything the others did to the block.
-    if (counts_.fetch_sub(what, mo_acq_rel) == what) {
+    // If these are all that there are, nobody else can take or drop one, and it need not be written down.
+    // acquire, acq_rel: pair with the other drops; the last one sees everything the others did to the block.
+    if (counts_.load(mo_acquire) == what || counts_.fetch_sub(what, mo_acq_rel) == what) {
         report_if_unseen(told);
         destroy();
     }
 }
 
 bool spawned_base::watch(watcher& by) noexcept {
+    return watch_unless(by, false);
+}
+
+bool spawned_base::watch_unless(watcher& by, bool const& left) noexcept {
     std::lock_guard const lock(lock_);
-    if (ended_.load(mo_relaxed)) {
+    if (left || ended_.load(mo_relaxed)) {
         return false;
     }
     watchers_.push_back(&by);
@@ -74,9 +79,19 @@ bool spawned_base::unwatch(watcher& by) noexcept {
     return true;
 }
 
+bool spawned_base::leave(watcher& by, bool& left) noexcept {
+    std::lock_guard const lock(lock_);
+    left = true;
+    if (!watchers_.linked(&by)) {
+        return false;
+    }
+    watchers_.erase(&by);
+    return true;
+}
+
 spawned_base::~spawned_base() {
-    while (posted* const each = callbacks_.pop_front()) {
-        delete each;  // of a task that was never started
+    while (callbacks_ != nullptr) {  // of a task that was never started
+        delete std::exchange(callbacks_, callbacks_->next);
     }
 }
 
@@ -85,7 +100,8 @@ void spawned_base::on_end(std::move_only_function<void()> fn) {
     {
         std::lock_guard const lock(lock_);
         if (!ended_.load(mo_relaxed)) {
-            callbacks_.push_back(callback.release());
+            callback->next = callbacks_;
+            callbacks_ = callback.release();
             return;
         }
     }
@@ -94,17 +110,32 @@ void spawned_base::on_end(std::move_only_function<void()> fn) {
     }
 }
 
+// The oldest first.
+void spawned_base::post_callbacks(scheduler& shared) noexcept {
+    posted* oldest = nullptr;
+    while (callbacks_ != nullptr) {
+        posted* const each = std::exchange(callbacks_, callbacks_->next);
+        each->next = std::exchange(oldest, each);
+    }
+    while (oldest != nullptr) {
+        shared.post(std::unique_ptr<posted>(std::exchange(oldest, oldest->next)));
+    }
+}
+
 void spawned_base::end() noexcept {
     mark_finished();
     scheduler& shared = home->shared();
+    if (!has_started()) {
+        shared.count_unstarted(*this);  // before anybody knows of the end, and looks at the counts
+    }
     {
         std::lock_guard const lock(lock_);
         ended_.store(true, mo_release);  // pairs with the acquire in ended()
         while (watcher* const each = watchers_.pop_front()) {
             each->task_ended(*this);
         }
-        while (posted* const each = callbacks_.pop_front()) {
-            shared.post(std::unique_ptr<posted>(each));
+        if (callbacks_ != nullptr) [[unlikely]] {
+            post_callbacks(shared);
         }
     }
     if (owner != nullptr) {

@@ -23,7 +23,7 @@ namespace {
 
 using namespace std::chrono_literals;
 
-constexpr duration idle_period = 10ms;        // between looks while nobody does anything, at the end
+constexpr duration idle_period = 10ms;        // between looks while nothing happens, at the end
 constexpr duration drowsy_after = 50ms;       // of that, before the monitor sleeps for good
 constexpr duration longest_period = 5ms;      // between looks at workers that are awake
 constexpr duration soonest_look = 100us;      // of a worker that watches over others
@@ -95,14 +95,18 @@ void stall_monitor::woke_up() noexcept {
 }
 
 bool stall_monitor::try_watch() noexcept {
-    return anybody_stuck() && !watched_.exchange(true, mo_relaxed);
+    return !watched_.exchange(true, mo_relaxed);
 }
 
 // Soon, while there is something to find; then ever later, by an eighth of the time that has passed in vain. The worker
-// has nothing else to do, but each look is a wake-up.
-duration stall_monitor::next_look(time_point now, time_point last_find) const noexcept {
+// has nothing else to do, but each look is a wake-up: when they have become as rare as the monitor's, those are enough.
+time_point stall_monitor::next_look(time_point now, time_point last_find) const noexcept {
+    if (!anybody_stuck()) {
+        return time_point::max();
+    }
     time_point const since = std::max(last_find, time_point(duration(newest_stall_.load(mo_relaxed))));
-    return std::clamp((now - since) / 8, std::min(soonest_look, threshold_), threshold_);
+    duration const pause = (now - since) / 8;
+    return pause < idle_period ? now + std::max(pause, std::min(soonest_look, threshold_)) : time_point::max();
 }
 
 stall_monitor::totals stall_monitor::look() const noexcept {
@@ -127,12 +131,16 @@ void stall_monitor::watch() {
         }
         trim_if_due(now);
         lock.lock();
-        if (now - last_sign >= drowsy_after) {
+        // Ever more rarely while nothing happens: by a part of the time for which nothing has.
+        duration pause = (now - last_sign) / 2;
+        if (anybody_stuck()) {
+            pause = (now - last_sign) / 8;  // as who watches over it: next_look()
+        } else if (now - last_sign >= drowsy_after) {
             sleep_until_needed(lock);
+            pause = {};
             last_sign = std::chrono::steady_clock::now();
         }
-        // Ever more rarely while nothing happens: by half of the time for which nothing has.
-        wake_.wait_for(lock, std::clamp((now - last_sign) / 2, period, idle_period), [this] { return stop_; });
+        wake_.wait_for(lock, std::clamp(pause, period, idle_period), [this] { return stop_; });
     }
 }
 
@@ -156,15 +164,18 @@ void stall_monitor::sleep_until_needed(std::unique_lock<std::mutex>& lock) {
 
 void stall_monitor::trim_if_due(time_point now) noexcept {
     auto const seen = frame_cache::look();
-    if (trimmer_.unused_due(now, seen)) {
+    if (trimmer_.due(now, seen) <= now && shared_.idle.parked() == shared_.size()) {
+        if (trim_.start(shared_, frame_trim::how::everything)) {
+            trimmer_.trimmed(now, seen);
+        } else {
+            trimmer_.put_off(now);
+        }
+    } else if (trimmer_.unused_due(now, seen)) {
         (void)trim_.start(shared_, frame_trim::how::unused);
-    } else if (trimmer_.due(now, seen) <= now && shared_.idle.parked() == shared_.size() &&
-               trim_.start(shared_, frame_trim::how::everything)) {
-        trimmer_.trimmed(now, seen);
     }
 }
 
-// True if some worker is awake, or has run something since the last look.
+// True if some worker that is not stuck is awake, or has run something since the last look, or nobody watches.
 bool stall_monitor::look_at_all(time_point now) {
     bool sign_of_life = false;
     bool all_stuck = true;
@@ -189,7 +200,8 @@ bool stall_monitor::look_at_all(time_point now) {
         shared_.lend();
     }
     worker const* const spare = shared_.spare();
-    return sign_of_life || shared_.idle.parked() != shared_.size() || (spare != nullptr && spare->pulse().in_task);
+    unsigned const parked = shared_.idle.parked();
+    return sign_of_life || parked == 0 || parked + stuck() < shared_.size() || (spare != nullptr && spare->pulse().in_task);
 }
 
 // An operation that a rescuer submitted for somebody else completes in the rescuer's thread, which may be stuck by now,

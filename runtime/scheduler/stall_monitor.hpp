@@ -58,11 +58,11 @@ public:
     unsigned stuck() const noexcept { return stuck_.load(mo_relaxed); }  // how many, also a hint
     // A worker is awake again.
     void woke_up() noexcept;
-    // For a worker that is going to sleep while somebody is stuck: true if it is to be the one that looks again after
-    // next_look(), until stop_watching().
+    // For a worker that is going to sleep: when it should look at those that are stuck, if it is the one that watches over
+    // them: if try_watch() says so, until stop_watching(). time_point::max(): it need not.
+    time_point next_look(time_point now, time_point last_find) const noexcept;
     bool try_watch() noexcept;
     void stop_watching() noexcept { watched_.store(false, mo_relaxed); }
-    duration next_look(time_point now, time_point last_find) const noexcept;
 
     // --- Any thread.
 

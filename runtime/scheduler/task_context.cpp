@@ -10,7 +10,47 @@
 
 namespace magpie::detail {
 
+// A request on its way through a task, on the stack of the thread that makes it.
+struct cancel_delivery {
+    explicit cancel_delivery(task_context const& through) noexcept : task(through) { set_innermost_delivery(this); }
+    cancel_delivery(cancel_delivery const&) = delete;
+    cancel_delivery& operator=(cancel_delivery const&) = delete;
+    ~cancel_delivery() { set_innermost_delivery(outer); }
+
+    // It came back to a task that it had come through, and the circle is not broken yet. Who cannot break it leaves that
+    // to the next one outwards.
+    bool circle_ends_here(waiter& where) noexcept {
+        if (circle == nullptr) {
+            return false;
+        }
+        cancel_delivery* const start = std::exchange(circle, nullptr);
+        if (where.leave_circle()) {
+            return true;
+        }
+        if (start != this) {
+            outer->circle = start;
+        }
+        return false;
+    }
+
+    task_context const& task;
+    cancel_delivery* const outer = innermost_delivery();
+    cancel_delivery* circle = nullptr;  // where it began
+};
+
 namespace {
+
+// True if the request that is about to be made of this task is one that has come through it.
+bool came_back(task_context const& task) noexcept {
+    cancel_delivery* const innermost = innermost_delivery();
+    for (cancel_delivery* each = innermost; each != nullptr; each = each->outer) {
+        if (&each->task == &task) {
+            innermost->circle = each;
+            return true;
+        }
+    }
+    return false;
+}
 
 void tell_open_scopes(task_context const& context) noexcept {
     if (context.extras == nullptr) {
@@ -23,7 +63,7 @@ void tell_open_scopes(task_context const& context) noexcept {
 
 } // namespace
 
-void task_context::free_extras() noexcept {
+void task_context::free_more() noexcept {
     delete extras;
     if (std::exchange(owns_locals, false)) {
         std::exchange(locals, nullptr)->release();
@@ -60,6 +100,9 @@ bool task_context::request_cancel(request_origin origin) noexcept {
         std::uint64_t next = with_request(seen, origin);
         waiter* const where = waiter_of(seen);
         bool const deliver = where != nullptr && (seen & cancelling_bit) == 0;
+        if (where != nullptr && !deliver && came_back(*this)) [[unlikely]] {
+            return true;
+        }
         if (deliver) {
             next |= cancelling_bit;
         }
@@ -77,8 +120,9 @@ bool task_context::request_cancel(request_origin origin) noexcept {
 // here. Requests that come meanwhile leave their delivery to us.
 void task_context::cancel_waiter(waiter& where, std::uint64_t asked) noexcept {
     bool taken = false;
+    cancel_delivery through(*this);
     do {
-        taken = where.try_cancel();
+        taken = where.try_cancel() || through.circle_ends_here(where);
         if (taken) {
             where.cancelled_ = true;
         }

@@ -9,6 +9,7 @@ namespace magpie::detail {
 task_extras& extras_of(task_context& context) {
     if (context.extras == nullptr) {
         context.extras = new task_extras;
+        context.has_more = true;
     }
     return *context.extras;
 }
@@ -27,7 +28,7 @@ std::uint64_t id_of(task_context& context) {
 std::string name_of(task_context& context) {
     if (context.is_spawned) {
         auto const& task = static_cast<spawned_base const&>(context);
-        return task.name.empty() ? "task " + std::to_string(task.id) : task.name;
+        return task.name == nullptr ? "task " + std::to_string(task.id) : *task.name;
     }
     return "task " + std::to_string(id_of(context));
 }

@@ -29,6 +29,7 @@ void set_local(std::uint64_t key, std::shared_ptr<local_value const> value) {
     auto fresh = std::unique_ptr<local_values>(before == nullptr ? new local_values : local_values::copy_of(*before));
     replaced = fresh->put(key, std::move(value));
     task->locals = fresh.release();
+    task->has_more = true;
     if (std::exchange(task->owns_locals, true)) {
         before->release();
     }

@@ -6,15 +6,17 @@ namespace magpie::detail {
 
 class local_values;
 class worker;
+struct cancel_delivery;
 
-// What belongs to a thread: which worker it is, its free frames, and, while it works for a task without being a worker,
-// what that task's variables hold. Only reached through functions that are defined in
-// runtime/scheduler/current.cpp and never inlined elsewhere: a coroutine may go on on another thread, and a compiler
-// that kept the address across the suspension would read the old thread's.
+// What belongs to a thread: which worker it is, its free frames, the waits that it is asking to end, and, while it
+// works for a task without being a worker, what that task's variables hold. Only reached through functions that are
+// defined in runtime/scheduler/current.cpp and never inlined elsewhere: a coroutine may go on on another thread, and a
+// compiler that kept the address across the suspension would read the old thread's.
 struct thread_state {
     worker* current = nullptr;
     frame_cache frames;
     local_values* foreign_locals = nullptr;
+    cancel_delivery* delivering = nullptr;
 };
 
 // Makes this thread the given worker (null: a foreign thread again) and returns what it was.

@@ -17,6 +17,7 @@ namespace magpie::detail {
 namespace {
 
 constexpr std::size_t injected_per_look = 32;
+constexpr std::size_t forks_per_exposure = 8;  // twice as many as thieves leave to their owner (worker_idle.cpp)
 
 std::uint64_t seed_for(config const& settings, unsigned index) noexcept {
     return settings.seed * 0x9e3779b97f4a7c15U + index + 1;
@@ -92,7 +93,7 @@ work_item* worker::take() noexcept {
     if (fifo_) {
         return take_fifo();
     }
-    if (budget_is_used_up()) {
+    if (budget_is_used_up() && look_is_due()) {
         look_around();
     }
     if (queue_credit_ > 0) {
@@ -165,7 +166,24 @@ work_item* worker::take_fifo() noexcept {
 }
 
 void worker::renew_budget() noexcept {
-    look_at_ = beat_.value.load(mo_relaxed) + shared_.settings().event_interval;
+    look_due_at_ = beat_.value.load(mo_relaxed) + shared_.settings().event_interval;
+    fork_request_.due_at(look_due_at_);
+}
+
+// False: it is sooner than that, since a thief has asked.
+bool worker::look_is_due() noexcept {
+    if (beat_.value.load(mo_relaxed) >= look_due_at_) {
+        return true;
+    }
+    fork_request_.due_at(look_due_at_);
+    answer_thieves();
+    return false;
+}
+
+void worker::answer_thieves() noexcept {
+    if (!forks_.empty() && (open_ == nullptr || !open_->holds_back(forks_.size())) && forks_are_wanted()) {
+        expose_forks();
+    }
 }
 
 void worker::look_around() noexcept {
@@ -181,12 +199,10 @@ void worker::look_around() noexcept {
     (void)rescue_others();
     forks_seen_.store(forks_.size(), mo_relaxed);
     pinned_seen_.store(pinned_.size(), mo_relaxed);
-    if (!forks_.empty() && (open_ == nullptr || !open_->holds_back(forks_.size()))) {
+    if (!forks_.empty()) {
         // Pushes onto the fork stack do not fence, so that one may have missed a worker that was just going to sleep.
         full_fence();
-        if (forks_wanted_.load(mo_relaxed) || shared_.idle.any_parked()) {
-            expose_forks();
-        }
+        answer_thieves();
     }
 }
 
@@ -238,6 +254,9 @@ bool worker::charge_slowly(bool forks_count) noexcept {
         renew_budget();
         return !ready_.empty();
     }
+    if (!look_is_due()) {
+        return false;
+    }
     look_around();
     bool const others_wait = !pinned_.empty() || !run_queue_.empty() || (forks_count && !forks_.empty());
     if (others_wait) {
@@ -268,9 +287,7 @@ void worker::push_quietly(work_item& item) noexcept {
 // meanwhile filled the run queue again, its older half would go there again before it had run: without end, for an unlucky
 // item. So once the run queue is half full, what is pushed lines up behind those.
 void worker::push_behind_overflow(work_item& item) noexcept {
-    intrusive_queue<work_item> one;
-    one.push_back(&item);
-    shared_.inject_overflow(std::move(one), 1);
+    (void)shared_.injected.push(&item);  // never closed: what is queued runs
     shared_.wake_one();
 }
 
@@ -279,8 +296,7 @@ void worker::push_local(work_item& item) noexcept {
     if (!run_queue_.owner().push_or_overflow(&item, overflow)) {
         counters_.overflows.add();
         overflowed_ = true;
-        std::size_t const count = overflow.size();
-        shared_.inject_overflow(std::move(overflow), count);
+        (void)shared_.injected.push_batch(std::move(overflow));  // as above
         shared_.wake_one();
     }
 }
@@ -309,17 +325,19 @@ std::size_t worker::load() const noexcept {
     return loop_->waiting() + run_queue_.size() + placed_.size() + pinned_inbox_.size();
 }
 
-// The oldest forks are the largest parts of the work: thieves get those. Half of them, but one for everybody who is idle:
-// of few children each may be a long computation, during which nothing more is exposed.
+// The oldest forks are the largest parts of the work: thieves get those, a few at a time. What they do not take, this
+// worker begins in turn with what it is at, and each that has been begun keeps its frames. But there is one for everybody
+// who is idle: of few children each may be a long computation, during which nothing more is exposed.
 void worker::expose_forks() noexcept {
-    forks_wanted_.store(false, mo_relaxed);
+    fork_request_.answered();
     if (!may_steal_) {
         return;
     }
     auto& queue = run_queue_.owner();
     intrusive_queue<work_item> oldest;
     std::size_t const idle = idle_.parked() + idle_.searching();
-    forks_.take_oldest(std::min<std::size_t>(std::max((forks_.size() + 1) / 2, idle), queue.room()), oldest);
+    std::size_t const share = std::max(std::min((forks_.size() + 1) / 2, forks_per_exposure), idle);
+    forks_.take_oldest(std::min<std::size_t>(share, queue.room()), oldest);
     queue.push_batch(oldest, oldest.size());
     MAGPIE_ASSERT(oldest.empty());  // there was room, and only the owner fills it
     shared_.wake_one();

@@ -11,6 +11,7 @@
 #include <magpie/runtime/detail/timer.hpp>
 #include <magpie/runtime/driver.hpp>
 #include <magpie/runtime/metrics.hpp>
+#include <magpie/runtime/scheduler/fork_request.hpp>
 #include <magpie/runtime/scheduler/fork_stack.hpp>
 #include <magpie/runtime/scheduler/idle_set.hpp>
 #include <magpie/runtime/scheduler/inject_queue.hpp>
@@ -21,7 +22,6 @@
 
 #include <cstdint>
 #include <memory>
-#include <span>
 
 namespace magpie::detail {
 
@@ -31,7 +31,7 @@ class scheduler;
 //
 //   run_queue     ready tasks: pushed by the owner, taken by the owner (oldest first) and by thieves (half at a time)
 //   fork_stack    forked children that nobody else can see yet: the owner, newest first. When somebody is idle or
-//                 asked, the owner moves the oldest half to the run queue.
+//                 asked, the owner moves some of the oldest to the run queue.
 //   pinned        ready tasks that must run here: the owner only; others post through the pinned inbox
 //   placed        ready tasks that others have sent here, because there is less to do here (placement.cpp): the owner
 //                 takes them in with the pinned ones; if it is stuck, another worker does
@@ -73,15 +73,12 @@ public:
     fork_join* open_join() const noexcept { return open_; }
     void set_open_join(fork_join* join) noexcept { open_ = join; }
 
-    // The fork stack. reserve_forks() throws std::bad_alloc; push_forks() of as many children then does not throw. They
-    // are pushed last one first, so that the first is on top. If forks are wanted then, expose_forks() is called for.
+    // The fork stack. push_fork() needs room, which reserve_forks() makes, or throws std::bad_alloc. What is pushed last is
+    // run first. If forks are wanted then, expose_forks() is called for.
     void reserve_forks(std::size_t more) { forks_.reserve(more); }
-    void push_forks(std::span<fork_join::child* const> children) noexcept {
-        for (std::size_t i = children.size(); i != 0; --i) {
-            forks_.put(children[i - 1]);
-        }
-    }
-    bool forks_are_wanted() const noexcept { return forks_wanted_.load(mo_relaxed) || idle_.any_parked(); }
+    bool has_room_for_forks(std::size_t more) const noexcept { return forks_.has_room(more); }
+    void push_fork(fork_join::child& child) noexcept { forks_.put(&child); }
+    bool forks_are_wanted() const noexcept { return fork_request_.is_wanted() || idle_.any_parked(); }
     void expose_forks() noexcept;
     // A part (fork_parts.hpp): the maker, and the children as they are linked, the last one first. Returns the first,
     // which is not pushed. Room was reserved for as many.
@@ -99,13 +96,12 @@ public:
         return forks_.pop_if([&item](work_item const& newest) { return &newest == &item; }) != nullptr;
     }
     // The newest fork, if it is a child of this join that is not to be cancelled.
-    work_item* pop_fork_of(fork_join const& join) noexcept {
-        work_item* const next = forks_.pop_if([&join](work_item const& newest) {
-            return newest.context == &newest &&  // else a maker (fork_parts.hpp): not a task's first step
-                   static_cast<fork_join::child const&>(newest).join == &join && !newest.context->request_pending();
-        });
-        forks_ran_ = forks_ran_ || next != nullptr;
-        return next;
+    fork_join::child* pop_fork_of(fork_join const& join) noexcept {
+        return ran(forks_.pop_if([&join](work_item const& newest) { return is_next_of(join, newest); }));
+    }
+    // As that, but gives up, with null, where that would take longer.
+    fork_join::child* pop_fork_plainly(fork_join const& join) noexcept {
+        return ran(forks_.pop_plainly([&join](work_item const& newest) { return is_next_of(join, newest); }));
     }
 
     // Queues a ready task here, and sees to it that somebody runs it.
@@ -128,10 +124,11 @@ public:
         }
         return item.handle;
     }
-    // As step_into(), for an item of which is known that it is not to end before it has started.
-    std::coroutine_handle<> step_surely_into(work_item& item) noexcept {
-        item.context->mark_started();
-        return step_back_into(item);
+    // As step_into(), for a child of which is known that it is not to end before it has started.
+    std::coroutine_handle<> step_surely_into(fork_join::child& child) noexcept {
+        child.mark_started();
+        set_current(&child);
+        return child.handle;
     }
     // As that, for a task that has started.
     std::coroutine_handle<> step_back_into(work_item& item) noexcept {
@@ -161,7 +158,7 @@ public:
     // Tasks that are ready here, and operations that wait here: a hint.
     std::size_t load() const noexcept;
     // A thief has found nothing: expose forks at the next opportunity.
-    void ask_for_forks() noexcept { forks_wanted_.store(true, mo_relaxed); }
+    void ask_for_forks() noexcept { fork_request_.ask(); }
     worker_metrics look() const noexcept;
 
     // What the stall monitor looks at: the heartbeat moves on with each resumption.
@@ -207,8 +204,18 @@ private:
     work_item* take_as_spare() noexcept;
     void hand_over() noexcept;
     void look_around() noexcept;
-    bool budget_is_used_up() const noexcept { return beat_.value.load(mo_relaxed) >= look_at_; }
+    static bool is_next_of(fork_join const& join, work_item const& newest) noexcept {
+        return newest.context == &newest &&  // else a maker (fork_parts.hpp): not a task's first step
+               static_cast<fork_join::child const&>(newest).join == &join && !newest.context->request_pending();
+    }
+    fork_join::child* ran(work_item* fork) noexcept {
+        forks_ran_ = forks_ran_ || fork != nullptr;
+        return static_cast<fork_join::child*>(fork);
+    }
+    bool budget_is_used_up() const noexcept { return fork_request_.is_due(beat_.value.load(mo_relaxed)); }
+    bool look_is_due() noexcept;
     void renew_budget() noexcept;
+    void answer_thieves() noexcept;
     void take_in_sent() noexcept;
     void push_local(work_item& item) noexcept;
     void push_behind_overflow(work_item& item) noexcept;
@@ -216,11 +223,13 @@ private:
     void fire_timers() noexcept;
     work_item* pop_fork() noexcept;
     unsigned take_forks_of(worker& stuck) noexcept;
+    unsigned take_ready_of(worker& stuck) noexcept;
     unsigned take_placed_of(worker& stuck) noexcept;
     work_item* take_fifo() noexcept;
     work_item* steal_from_others(unsigned looks_at_few) noexcept;
     bool is_worth_it(worker& victim, unsigned looks_at_few) noexcept;
     void found_work() noexcept;
+    void ask_others_for_forks() noexcept;
     bool anything_to_do(atomic<bool> const& stop) noexcept;
     bool others_have_work() const noexcept;
     work_item* take_queued() noexcept;
@@ -247,8 +256,11 @@ private:
     bool may_steal_;
     bool searching_ = false;
     time_point last_find_{};     // when it last took something over from a worker that is stuck
+    time_point last_forks_{};    // and forks
+    time_point last_ready_{};    // and ready tasks
     bool spin_pays_ = true;      // the last sleep ended soon: looking a little longer before sleeping is worth it
-    std::uint64_t look_at_ = 0;  // the beat of the next look around: how many more resumptions until then is the budget
+    // The beat of the next look around, unless a thief asks: how many more resumptions until then is the budget.
+    std::uint64_t look_due_at_ = 0;
     std::int32_t queue_credit_ = 0;  // of the queues' turn, after a look around: so that forks cannot starve them
     bool forks_ran_ = false;         // since the last look around; if not, one is due before the queues' turn, which
     bool fork_due_ = false;          // long turns may use up without end
@@ -280,7 +292,7 @@ private:
     atomic<bool> lent_{false};                            // the spare worker's
     counter kicks_;                                       // the stall monitor's; the loop counts those of rescuers
     alignas(cache_line_size) run_queue<work_item> run_queue_;
-    alignas(cache_line_size) atomic<bool> forks_wanted_{false};  // a thief found nothing; the owner answers at its next fork
+    fork_request fork_request_;
     alignas(cache_line_size) inject_queue<work_item> pinned_inbox_;
     inject_queue<work_item> placed_;
     alignas(cache_line_size) mutable spin_lock timer_lock_;

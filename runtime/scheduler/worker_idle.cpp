@@ -63,14 +63,15 @@ work_item* worker::steal_from_others(unsigned looks_at_few) noexcept {
         if (&victim == this) {
             continue;
         }
-        victim.ask_for_forks();
         auto& queue = victim.stealable();
         std::size_t const waiting = queue.size();
         if (waiting == 0) {
             glances_[victim.index_].looks = 0;
+            victim.ask_for_forks();
             continue;
         }
         if (waiting <= few && looks_at_few != 0 && !is_worth_it(victim, looks_at_few)) {
+            victim.ask_for_forks();
             continue;
         }
         counters_.steals_tried.add();
@@ -123,6 +124,19 @@ bool worker::others_have_work() const noexcept {
     return false;
 }
 
+// Who sleeps has not necessarily searched: half of the others may have been at it. Behind park(): who forks and sees a
+// worker parked exposes forks without being asked, but one whose children run one after the other does not look.
+void worker::ask_others_for_forks() noexcept {
+    if (!may_steal_) {
+        return;
+    }
+    for (unsigned i = 0; i < shared_.size_with_spare(); ++i) {
+        if (i != index_) {
+            shared_.at(i).ask_for_forks();
+        }
+    }
+}
+
 bool worker::anything_to_do(atomic<bool> const& stop) noexcept {
     return stop.load(mo_acquire) || !pinned_inbox_.empty() || !placed_.empty() || !shared_.injected.empty() ||
            others_have_work();
@@ -142,11 +156,13 @@ void worker::sleep(atomic<bool> const& stop) {
         }
         return;
     }
+    ask_others_for_forks();
     counters_.parks.add();
     stall_monitor* const monitor = shared_.monitor();
     auto const before = std::chrono::steady_clock::now();
-    if (monitor != nullptr && monitor->try_watch()) {
-        loop_->park(std::min(next_deadline(), before + monitor->next_look(before, last_find_)));
+    time_point const look = monitor != nullptr ? monitor->next_look(before, last_find_) : time_point::max();
+    if (look != time_point::max() && monitor->try_watch()) {
+        loop_->park(std::min(next_deadline(), look));
         monitor->stop_watching();
     } else {
         loop_->park(next_deadline());

@@ -1,6 +1,6 @@
 // What a worker does for another that is stuck in one task: everything that waits there and need not.
 //
-//   ready tasks            are stolen anyway (worker_idle.cpp)
+//   ready tasks            are stolen anyway (worker_idle.cpp), by whoever has nothing to do; a few by who has
 //   forked children        not exposed to thieves yet: taken under a claim (claim.hpp), and queued here
 //   timers that are due    fired here: the heap has a lock, and whoever pops a timer wakes its task
 //   completions            taken in here: see driver::take_over()
@@ -26,8 +26,10 @@ namespace magpie::detail {
 namespace {
 
 constexpr unsigned timers_per_rescue = 64;
-constexpr std::size_t forks_per_rescue = 64;
+constexpr std::size_t forks_per_rescue = 8;
+constexpr unsigned ready_per_rescue = 8;
 constexpr std::size_t placed_per_rescue = 64;
+constexpr duration between_takes = std::chrono::milliseconds{1};
 
 }  // namespace
 
@@ -35,16 +37,52 @@ bool worker::is_stranded() const noexcept {
     return (!forks_.empty() && can_kick()) || !placed_.empty() || loop_->is_stranded() || next_deadline() <= shared_.now();
 }
 
+// Each fork that is begun beside others keeps its frames. So who has something to do takes some only once in a
+// while: they must not wait for ever for somebody who has nothing to do.
 unsigned worker::take_forks_of(worker& stuck) noexcept {
     if (!may_steal_ || stuck.forks_.empty()) {
         return 0;
     }
-    intrusive_queue<work_item> taken;
-    std::size_t const count = stuck.forks_.take_claimed(forks_per_rescue, taken);
-    while (work_item* const item = taken.pop_front()) {
+    time_point const now = std::chrono::steady_clock::now();
+    bool const is_busy = !run_queue_.empty() || !forks_.empty();
+    if (is_busy && now - last_forks_ < between_takes) {
+        return 0;
+    }
+    intrusive_queue<work_item> forks;
+    auto const count = static_cast<unsigned>(stuck.forks_.take_claimed(forks_per_rescue, forks));
+    while (work_item* const item = forks.pop_front()) {
         push(*item);
     }
-    return static_cast<unsigned>(count);
+    if (count != 0) {
+        last_forks_ = now;
+    }
+    return count;
+}
+
+// Who has nothing to do steals them as always, but there may be nobody. So whoever looks takes some, once in a while.
+unsigned worker::take_ready_of(worker& stuck) noexcept {
+    if (!may_steal_ || !stuck.has_stealable()) {
+        return 0;
+    }
+    time_point const now = std::chrono::steady_clock::now();
+    if (now - last_ready_ < between_takes) {
+        return 0;
+    }
+    unsigned count = 0;
+    while (count < ready_per_rescue) {
+        work_item* const item = stuck.stealable().steal_one();
+        if (item == nullptr) {
+            break;
+        }
+        push(*item);
+        ++count;
+    }
+    if (count != 0) {
+        last_ready_ = now;
+        counters_.rescues.add();
+        counters_.tasks_stolen.add(count);
+    }
+    return count;
 }
 
 unsigned worker::take_placed_of(worker& stuck) noexcept {
@@ -67,7 +105,11 @@ bool worker::rescue_others() noexcept {
     unsigned const first = random_.below(count);
     for (unsigned i = 0; i < count; ++i) {
         worker& each = shared_.at(order_.at(i, first, count));
-        if (&each != this && each.is_stuck() && each.is_stranded()) {
+        if (&each == this || !each.is_stuck()) {
+            continue;
+        }
+        found = take_ready_of(each) != 0 || found;
+        if (each.is_stranded()) {
             found = take_over(each) || found;
         }
     }

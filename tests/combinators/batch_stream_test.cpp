@@ -2,6 +2,7 @@
 
 #include <magpie/combinators/batch_stream.hpp>
 #include <magpie/combinators/gather.hpp>
+#include <magpie/combinators/limiter.hpp>
 #include <magpie/combinators/timeout.hpp>
 #include <magpie/runtime/runtime.hpp>
 
@@ -68,6 +69,24 @@ TEST_CASE("results come in the order of the ends, with the index of the input") 
         };
         auto const value = co_await batch_stream(delays, for_ms, first);
         CHECK(*value == 5);
+    };
+    run(body(), simulated());
+}
+
+TEST_CASE("a limit that grows starts more, while the first items run and nothing is there to be read") {
+    auto const body = []() -> task<> {
+        limiter shared(1);
+        trace seen;
+        auto const grows = [&]() -> task<> {
+            co_await sleep(5ms);
+            shared.resize(4);
+        };
+        auto growing = spawn(grows());
+        time_point const begun = now();
+        std::vector<int> const delays{100, 100, 100, 100};
+        co_await batch_stream({.limit = shared}, delays, for_ms, collect, std::ref(seen));
+        CHECK(now() - begun == 105ms);
+        co_await std::move(growing);
     };
     run(body(), simulated());
 }

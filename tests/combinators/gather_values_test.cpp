@@ -175,6 +175,37 @@ TEST_CASE("a gather that nobody awaits destroys its tasks un-started") {
     CHECK(objects.alive == 0);
 }
 
+TEST_CASE("a gather may be moved before it is awaited: the handles in it are still joined, also by one that is cancelled") {
+    auto const body = []() -> task<> {
+        std::optional<handle_ref> self;
+        auto const joins = [&](join_handle<> held, bool requested) -> task<> {
+            auto g = gather(after(1ms, 1), std::move(held));
+            auto const moved = std::make_unique<decltype(g)>(std::move(g));
+            if (requested) {
+                self->cancel();
+            }
+            co_await std::move(*moved);
+        };
+        for (bool const requested : {false, true}) {
+            auto held = spawn(nap(1h));
+            auto const task = held.ref();
+            auto h = spawn(joins(std::move(held), requested));
+            self = h.ref();
+            co_await sleep(2ms);
+            CHECK(task.cancelled() == requested);
+            h.cancel();
+            co_await sleep(1ms);
+            CHECK(task.cancelled());
+            CHECK(h.cancelled());
+        }
+        auto g = gather(after(2ms, 3), after(1ms, std::string("b")));
+        auto moved = std::move(g);
+        auto [x, y] = co_await std::move(moved);
+        CHECK((x == 3 && y == "b"));
+    };
+    run(body(), simulated());
+}
+
 TEST_CASE("a value whose move throws is that child's error") {
     struct grenade {
         grenade() = default;

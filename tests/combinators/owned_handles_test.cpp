@@ -54,7 +54,7 @@ private:
     }
 };
 
-TEST_CASE("GATHER-21: a range that throws after it has given handles: their tasks are cancelled and joined first") {
+TEST_CASE("D1, GATHER-05: a range that throws after it has given handles: their tasks are cancelled and joined first") {
     auto const body = []() -> task<> {
         sleepers all;
         auto const gives = [&](int i) {
@@ -83,7 +83,7 @@ TEST_CASE("GATHER-21: a range that throws after it has given handles: their task
     run(body(), simulated());
 }
 
-TEST_CASE("GATHER-21: gather with a limit: handles that had no turn are cancelled and joined too, each asked once") {
+TEST_CASE("GATHER-04, GATHER-05: gather with a limit: handles that had no turn are cancelled and joined too, each asked once") {
     auto const body = []() -> task<> {
         sleepers all;
         auto const with_failure = [&] {
@@ -222,7 +222,7 @@ TEST_CASE("GATHER-14: on several workers: handles that had no turn are asked onc
     }
 }
 
-TEST_CASE("GATHER-21: a handle in a timeout() is joined, also if a request is pending from the start") {
+TEST_CASE("GATHER-14: a handle in a timeout() is joined, also if a request is pending from the start") {
     auto const body = []() -> task<> {
         sleepers all;
         this_task::cancel();
@@ -243,7 +243,7 @@ TEST_CASE("GATHER-21: a handle in a timeout() is joined, also if a request is pe
     run(body(), simulated());
 }
 
-TEST_CASE("ASC-11: as_completed with a limit, left early: also handles that had no turn are cancelled and joined") {
+TEST_CASE("ASC-13, D14: as_completed with a limit, left early: also handles that had no turn are cancelled and joined") {
     auto const body = []() -> task<> {
         sleepers all;
         auto leaves = [](auto&) -> task<> { co_await sleep(1ms); };

@@ -163,30 +163,38 @@ TEST_CASE("TG-05, TG-36: owner cancelled, group cancelled and children ending, a
 TEST_CASE("TG-28: spawning from foreign threads while the block ends: a child that is joined, or a refusal") {
     runtime rt(threads(3));
     std::atomic<int> ran{0};
-    auto child = [&]() -> task<> {
+    auto child = [&](std::atomic<bool>& own) -> task<> {
         ran.fetch_add(1);
+        own.store(true);
         co_return;
     };
-    for (unsigned i = 0; i < rounds(60); ++i) {
+    for (unsigned i = 0; i < rounds(100); ++i) {
         ran = 0;
         std::atomic<int> accepted{0};
         std::optional<task_group_ref> reference;
         std::atomic<bool> ready{false};
+        int const enough = static_cast<int>((i * 17 + 5) % 50);
         auto block = [&](task_group& g) -> task<> {
             reference = g.ref();
             ready.store(true);
-            co_await sleep(50us);
+            while (accepted.load() < enough) {
+                co_await this_task::yield();
+            }
         };
         auto h = rt.spawn(with_task_group(block));
         until([&] { return ready.load(); });
+        // One child at a time, and not for ever: the group ends when it has none, and those who spawn faster than
+        // children end may never let it.
         auto spawner = [&, copy = *reference]() mutable {
-            for (;;) {
+            for (int k = 0; k < 10'000; ++k) {
+                std::atomic<bool> own{false};
                 try {
-                    copy.spawn(child());
-                    accepted.fetch_add(1);
+                    copy.spawn(child(own));
                 } catch (usage_error const&) {
                     return;
                 }
+                accepted.fetch_add(1);
+                until([&] { return own.load(); });
             }
         };
         std::thread a(spawner);

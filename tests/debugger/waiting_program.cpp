@@ -10,7 +10,6 @@
 #include <cstdio>
 #include <functional>
 #include <ranges>
-#include <thread>
 #include <utility>
 #include <vector>
 
@@ -97,7 +96,9 @@ task<> never_begins() {
 task<> spins() {
     co_await magpie::this_task::yield();
     auto const behind = magpie::spawn(never_begins(), {.name = "behind", .pinned = true});
-    for (spinning = true; spinning;) {  // at: spins
+    spinning = true;
+    spinning.notify_one();
+    while (spinning) {  // at: spins
     }
     behind.cancel();
 }
@@ -155,9 +156,7 @@ int main() {
     magpie::runtime other{second};
     auto const elsewhere = other.spawn(waits_for_event(), {.name = "elsewhere"});
     auto const main_handle = one.spawn(main_task(sockets[0]), {.name = "the first"});
-    while (!spinning) {
-        std::this_thread::sleep_for(1ms);
-    }
+    spinning.wait(false);
     std::puts("ready");
     std::fflush(stdout);
     main_handle.blocking_wait();

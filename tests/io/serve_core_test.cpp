@@ -1,6 +1,7 @@
 #include <magpie/io/detail/serve_core.hpp>
 #include <magpie/io/serve.hpp>
 #include <magpie/io/tcp.hpp>
+#include <magpie/runtime/sleep.hpp>
 #include <magpie/runtime/spawn.hpp>
 
 #include <doctest/doctest.h>
@@ -29,6 +30,15 @@ task<> hold(io::tcp_stream stream, std::atomic<int>& alive) {
         (void)co_await stream.read(std::span(&byte, 1));
     } catch (task_cancelled const&) {}
     alive.fetch_sub(1);
+}
+
+task<> sleeps_until_cancelled(std::atomic<bool>& cancelled) {
+    try {
+        co_await sleep(1h);
+    } catch (task_cancelled const&) {
+        cancelled = true;
+        throw;
+    }
 }
 
 TEST_CASE("a connection has the wait limit that was asked for") {
@@ -78,6 +88,42 @@ TEST_CASE("next() waits for a place") {
         CHECK(other.has_value());
         core.begin([]() -> task<> { co_return; }());
         co_await core.drain();
+    });
+}
+
+// Its poll can only be ended by the loop that began it, and nobody takes that one over.
+TEST_CASE("a watch on a worker that is stuck, without rescue, keeps no connection beyond the drain") {
+    on_each_backend(2, [](config c) {
+        c.rescue = false;
+        runtime rt(c);
+        auto const main = [&]() -> task<> {
+            auto const listener = listen_on_loopback();
+            detail::serve_core core(listener, {.limit = 1, .drain = 1ms});
+            auto const client = (co_await io::tcp_stream::connect(listener.local_endpoint().value())).value();
+            (void)co_await core.next();
+            std::atomic<bool> cancelled{false};
+            core.begin(sleeps_until_cancelled(cancelled));
+            auto const operations = [&] { return rt.snapshot().totals().operations; };
+            CHECK(operations() == 0);
+            // This worker does nothing else from here on, so that the other one begins the watch, and is stuck then.
+            auto waiting = spawn(core.next());
+            until([&] { return operations() == 1; });
+            std::atomic<bool> entered{false};
+            auto const computes = [&]() -> task<> {
+                entered = true;
+                until([&] { return cancelled.load(); });
+                co_return;
+            };
+            auto hog = spawn(computes());
+            until([&] { return entered.load(); });
+            waiting.cancel();
+            CHECK_THROWS_AS((void)co_await std::move(waiting), child_cancelled);
+            co_await core.drain();
+            CHECK(cancelled.load());
+            CHECK(operations() == 0);
+            co_await std::move(hog);
+        };
+        rt.block_on(main());
     });
 }
 

@@ -183,7 +183,7 @@ struct one_that_does_not_fit : rl::test_suite<one_that_does_not_fit, 2>, counted
 int main() {
     return model::check_in(
         {"fork_stack.hpp", "fork_stack_model.cpp", "claim.hpp"},
-        {{"pop_if", "release"},  // to relacy, as before C++20, the owner's later stores go on with put()'s release
+        {{"pop_plainly", "release"},  // to relacy, as before C++20, the owner's later stores go on with put()'s release
          {"claim::try_claim", "acquire", true}, {"claim::wait", "release"}},  // as in claim_model.cpp
         model::scenarios<the_last_item, around_the_ring, two_claimers, other_memory, one_that_does_not_fit>{}, 20'000);
 }

@@ -60,7 +60,7 @@ struct batches : rl::test_suite<batches, 4> {
             for (int i = 0; i < 3; ++i) {
                 list.push_back(make(i));
             }
-            MAGPIE_ASSERT(queue.push_batch(std::move(list), 3));
+            MAGPIE_ASSERT(queue.push_batch(std::move(list)));
             MAGPIE_ASSERT(list.empty());
         } else if (index == 1) {
             MAGPIE_ASSERT(queue.push(make(3)));

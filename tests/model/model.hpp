@@ -54,6 +54,9 @@
 
 // Relacy replaces new and delete to find leaks, but not the sized delete, which would free its memory behind its back.
 // Nor the new that does not throw. A model is one translation unit.
+void* operator new(std::size_t size, std::nothrow_t const&) noexcept {
+    return ::operator new(size);
+}
 void* operator new[](std::size_t size, std::nothrow_t const&) noexcept {
     return ::operator new[](size);
 }

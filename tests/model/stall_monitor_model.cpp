@@ -1,6 +1,6 @@
 // Who looks after stuck workers, and when: the stall monitor's sleep against a worker that wakes up, and the spare worker's
 // rest against its being lent. Both live among threads, files and condition variables, so the code here is a copy of their
-// protocols, word for word; the set of idle workers is the library's own. Mirrored:
+// protocols, word for word, but for when the monitor wants to sleep; the set of idle workers is the library's own. Mirrored:
 //
 //   stall_monitor::woke_up(), sleep_until_needed(), watch()          runtime/scheduler/stall_monitor.cpp
 //   worker::set_lent(), run_as_spare(); scheduler::lend()            runtime/scheduler/scheduler_spare.cpp

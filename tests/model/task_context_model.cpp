@@ -136,6 +136,12 @@ void schedule(work_item& item) noexcept {
     static_cast<frame&>(item).at->over();
 }
 
+// No request is passed on here.
+cancel_delivery* innermost_delivery() noexcept {
+    return nullptr;
+}
+void set_innermost_delivery(cancel_delivery*) noexcept {}
+
 } // namespace magpie::detail
 
 namespace {

@@ -169,6 +169,7 @@ TEST_CASE("frame_cache: the depot keeps 16 MiB, or all while somebody trims it, 
     std::vector<block> needed = take(cache, 2048, 10'000);
     give(cache, needed);
     CHECK(frame_cache::look().in_depot + mib >= kept);
+    std::size_t const moved = frame_cache::look().moved;
     frame_cache::give_back_unused();
     CHECK(frame_cache::look().in_depot <= kept - 18 * mib);
     CHECK(frame_cache::look().in_depot >= 18 * mib);
@@ -180,6 +181,7 @@ TEST_CASE("frame_cache: the depot keeps 16 MiB, or all while somebody trims it, 
     CHECK(frame_cache::look().in_depot >= 15 * mib);
     frame_cache::trim();
     CHECK(frame_cache::look().in_depot == 0);
+    CHECK(frame_cache::look().moved == moved);  // none of that was a thread's doing
     cache.flush();
 }
 

@@ -1,5 +1,7 @@
 #include <magpie/runtime/scheduler/inject_queue.hpp>
 
+#include <runtime/support/allocations.hpp>
+
 #include <doctest/doctest.h>
 
 #include <algorithm>
@@ -44,7 +46,7 @@ TEST_CASE("inject_queue: smoke: is FIFO over single items and batches") {
     for (std::size_t i = 1; i < 4; ++i) {
         batch.push_back(&items[i]);
     }
-    CHECK(q.push_batch(std::move(batch), 3));
+    CHECK(q.push_batch(std::move(batch)));
     CHECK(batch.empty());
     CHECK(q.push(&items[4]));
     CHECK(q.size() == 5);
@@ -73,10 +75,30 @@ TEST_CASE("inject_queue: pop_batch takes the oldest, as many as asked for and th
     CHECK(q.pop() == &items[0]);
 }
 
+TEST_CASE("inject_queue: without memory it takes items in all the same, in order") {
+    auto items = numbered(1000);
+    queue q;
+    {
+        intrusive_queue<item> batch;
+        for (std::size_t i = 0; i < 500; ++i) {
+            batch.push_back(&items[i]);
+        }
+        magpie::tests::failing_allocations const scarce(0);
+        CHECK(q.push_batch(std::move(batch)));
+    }
+    for (std::size_t i = 500; i < items.size(); ++i) {
+        CHECK(q.push(&items[i]));
+    }
+    CHECK(q.size() == items.size());
+    for (item& i : items) {
+        REQUIRE(q.pop() == &i);
+    }
+}
+
 TEST_CASE("inject_queue: an empty batch changes nothing") {
     queue q;
     intrusive_queue<item> batch;
-    CHECK(q.push_batch(std::move(batch), 0));
+    CHECK(q.push_batch(std::move(batch)));
     CHECK(q.empty());
     q.close();
     CHECK_FALSE(q.push_batch(std::move(batch)));
@@ -94,7 +116,7 @@ TEST_CASE("inject_queue: a closed queue refuses, leaves the items to the caller,
     intrusive_queue<item> batch;
     batch.push_back(&items[2]);
     batch.push_back(&items[3]);
-    CHECK_FALSE(q.push_batch(std::move(batch), 2));
+    CHECK_FALSE(q.push_batch(std::move(batch)));
     CHECK(drain(batch) == std::vector{2, 3});
     CHECK(q.pop() == &items[0]);
     CHECK(q.pop() == nullptr);
@@ -140,7 +162,7 @@ TEST_CASE("inject_queue: stampede: what is taken in before the close comes out o
                     for (std::size_t k = 1; k < 4; ++k) {
                         batch.push_back(&items[at + k]);
                     }
-                    bool const ok = q.push_batch(std::move(batch), 3);
+                    bool const ok = q.push_batch(std::move(batch));
                     for (std::size_t k = 1; k < 4; ++k) {
                         accepted[at + k] = ok;
                     }

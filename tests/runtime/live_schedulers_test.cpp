@@ -13,7 +13,7 @@ using namespace magpie::tests;
 
 TEST_CASE("live_schedulers: a runtime is found by its number as long as it lives; numbers are never used again") {
     auto const nothing = []() -> task<> { co_return; };
-    std::uint64_t first = 0;
+    std::uint32_t first = 0;
     {
         runtime rt(simulated());
         auto h = rt.spawn(nothing());

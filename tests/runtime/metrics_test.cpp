@@ -115,8 +115,10 @@ TEST_CASE("the Prometheus text is valid and holds every number") {
     m.blocking_queue = 7;
     m.stalls = 8;
     m.longest_stall = std::chrono::microseconds(9);
+    m.limits = {{.name = "a", .limit = 10, .in_flight = 11, .succeeded = 12, .failed = 13},
+                {.name = "b-c_d", .limit = 20, .in_flight = 21, .succeeded = 22, .failed = 23}};
     auto const samples = parse(m.prometheus());
-    CHECK(samples.size() == 10 + 20 * 2);
+    CHECK(samples.size() == 10 + 20 * 2 + 4 * 2);
     CHECK(samples.at("magpie_workers") == 2);
     CHECK(samples.at("magpie_tasks_spawned_total") == 1);
     CHECK(samples.at("magpie_tasks_live") == 2);
@@ -146,6 +148,10 @@ TEST_CASE("the Prometheus text is valid and holds every number") {
     CHECK(samples.at("magpie_pinned_depth{worker=\"0\"}") == 117);
     CHECK(samples.at("magpie_timers{worker=\"1\"}") == 218);
     CHECK(samples.at("magpie_operations{worker=\"0\"}") == 119);
+    CHECK(samples.at("magpie_limit{limit=\"a\"}") == 10);
+    CHECK(samples.at("magpie_limit_in_flight{limit=\"a\"}") == 11);
+    CHECK(samples.at("magpie_limit_succeeded_total{limit=\"a\"}") == 12);
+    CHECK(samples.at("magpie_limit_failed_total{limit=\"b-c_d\"}") == 23);
     CHECK(samples.at("magpie_stalls_total") == 8);
     CHECK(samples.at("magpie_longest_stall_microseconds") == 9);
 }

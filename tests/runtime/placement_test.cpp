@@ -9,10 +9,10 @@
 
 #include <atomic>
 #include <chrono>
-#include <thread>
 #include <utility>
 #include <vector>
 
+#include <runtime/support/inside.hpp>
 #include <runtime/support/kit.hpp>
 
 namespace {
@@ -141,7 +141,8 @@ TEST_CASE("a worker that is stuck is not chosen, even if it has less to do") {
     };
     auto blocked = rt.spawn(stuck.block(1));
     until([&] { return stuck.entered(); });
-    std::this_thread::sleep_for(20ms);  // for the monitor to find it, which changes nothing else
+    detail::scheduler& shared = scheduler_of(rt);
+    until([&] { return shared.at(1).is_stuck(); });
     rt.block_on(main());
     stuck.let_go();
     blocked.blocking_wait();

@@ -3,12 +3,11 @@
 
 #include <magpie/combinators/gather.hpp>
 #include <magpie/runtime/runtime.hpp>
-#include <magpie/runtime/detail/current.hpp>
 #include <magpie/runtime/scheduler/stall_monitor.hpp>
-#include <magpie/runtime/scheduler/worker.hpp>
 #include <magpie/runtime/sleep.hpp>
 #include <magpie/runtime/spawn.hpp>
 #include <magpie/runtime/this_task.hpp>
+#include <runtime/support/inside.hpp>
 #include <runtime/support/kit.hpp>
 
 #include <doctest/doctest.h>
@@ -18,10 +17,10 @@
 #include <cstddef>
 #include <cstdint>
 #include <functional>
+#include <latch>
 #include <mutex>
 #include <source_location>
 #include <string>
-#include <thread>
 #include <utility>
 #include <vector>
 
@@ -66,6 +65,7 @@ TEST_CASE("the timers of a worker that computes fire on another") {
 
 TEST_CASE("a task that gave way to one that computes goes on on another worker, though that one slept") {
     runtime rt(threads(2));
+    detail::scheduler& shared = scheduler_of(rt);
     std::atomic<bool> resumed{false};
     auto const computes = [&]() -> task<> {
         until([&] { return resumed.load(); });
@@ -79,19 +79,21 @@ TEST_CASE("a task that gave way to one that computes goes on on another worker, 
     };
     for (unsigned i = 0; i < 20; ++i) {
         resumed = false;
-        std::this_thread::sleep_for(20ms);
+        until([&] { return shared.idle.parked() == 2; });
         rt.block_on(gives_way());
     }
 }
 
 TEST_CASE("a blocking system call in a task holds up the sleepers of its worker no more than a computation") {
     runtime rt(threads(2));
-    std::atomic<unsigned> woken{0};
+    std::latch woken(1);
+    auto const wakes = [&]() -> task<> {
+        co_await sleep(1ms);
+        woken.count_down();
+    };
     auto const blocks = [&]() -> task<> {
-        auto one = spawn(naps(woken), {.eager = true});
-        while (woken != 1) {
-            std::this_thread::sleep_for(20ms);
-        }
+        auto one = spawn(wakes(), {.eager = true});
+        woken.wait();
         co_await std::move(one);
     };
     rt.block_on(blocks());
@@ -125,6 +127,50 @@ TEST_CASE("the children of a gather whose first child computes run on another wo
     }
 }
 
+TEST_CASE("what is ready behind a task that computes runs on another worker, also if none is ever idle") {
+    for (unsigned const workers : {2U, 4U}) {
+        CAPTURE(workers);
+        config c = threads(workers);
+        c.spare_worker = false;
+        runtime rt(c);
+        unsigned const n = rounds(400);  // more than a run queue holds, and is taken at once
+        std::atomic<unsigned> ran{0};
+        std::atomic<unsigned> turns{0};
+        std::atomic<bool> over{false};
+        auto const busy = [&]() -> task<> {
+            while (!over) {
+                turns.fetch_add(1);
+                co_await this_task::yield();
+            }
+        };
+        auto const quick = [&]() -> task<> {
+            ran.fetch_add(1);
+            co_return;
+        };
+        auto const computes = [&]() -> task<> {
+            std::vector<join_handle<void>> all;
+            for (unsigned i = 0; i < n; ++i) {
+                all.push_back(spawn(quick()));
+            }
+            until([&] { return ran == n; });
+            over = true;
+            for (auto& each : all) {
+                co_await std::move(each);
+            }
+        };
+        std::vector<join_handle<void>> storm;
+        for (unsigned i = 0; i < 2 * workers; ++i) {
+            storm.push_back(rt.spawn(busy()));
+        }
+        until([&] { return turns > 1000; });
+        rt.block_on(computes());
+        for (auto& each : storm) {
+            each.blocking_wait();
+        }
+        CHECK(rt.snapshot().totals().tasks_stolen >= 1);
+    }
+}
+
 // The monitor alone would wake nobody: nothing is stranded.
 TEST_CASE("one idle worker, and only one, watches over a worker that is stuck") {
     for (unsigned const workers : {2U, 4U}) {
@@ -148,118 +194,12 @@ TEST_CASE("one idle worker, and only one, watches over a worker that is stuck") 
                 }
                 return count;
             };
-            until([&] { return slept(20) != 0; });
-            CHECK(slept(10) == 1);
+            until([&] { return slept(5) != 0; });  // it does not watch for ever if there is nothing to do
+            CHECK(slept(3) == 1);
             co_return;
         };
         rt.block_on(computes());
         CHECK(rt.snapshot().totals().rescues == 0);
-    }
-}
-
-TEST_CASE("while all workers are stuck a spare one runs what is ready, and hands back what completes on its loop") {
-    for (unsigned const workers : {2U, 3U}) {
-        CAPTURE(workers);
-        runtime rt(threads(workers));
-        for (unsigned r = 0; r < 5; ++r) {
-            std::atomic<unsigned> hogs{0};
-            std::atomic<unsigned> steps{0};
-            std::atomic<bool> over{false};
-            auto const computes = [&]() -> task<> {
-                hogs.fetch_add(1);
-                until([&] { return over.load(); });
-                co_return;
-            };
-            auto const steps_on = [&]() -> task<> {
-                for (unsigned i = 0; i < 10; ++i) {
-                    steps.fetch_add(1);
-                    co_await sleep(100us);
-                }
-            };
-            std::vector<join_handle<void>> all;
-            for (unsigned i = 0; i < workers; ++i) {
-                all.push_back(rt.spawn(computes()));
-            }
-            until([&] { return hogs == workers; });
-            auto walker = rt.spawn(steps_on());
-            until([&] { return steps >= 1; });
-            over = true;
-            for (auto& each : all) {
-                each.blocking_wait();
-            }
-            walker.blocking_wait();
-            CHECK(steps == 10);
-        }
-        CHECK(rt.snapshot().workers.size() == workers + 1);
-        CHECK(rt.workers() == workers);
-        CHECK(rt.snapshot().totals().timers == 0);
-    }
-}
-
-TEST_CASE("a task that is spawned pinned on the spare worker has a real one for its home") {
-    runtime rt(threads(2));
-    std::atomic<unsigned> hogs{0};
-    std::atomic<bool> over{false};
-    auto const computes = [&]() -> task<> {
-        hogs.fetch_add(1);
-        until([&] { return over.load(); });
-        co_return;
-    };
-    auto first = rt.spawn(computes());
-    auto second = rt.spawn(computes());
-    until([&] { return hogs == 2; });
-    std::atomic<unsigned> spawned_on{0};
-    std::atomic<unsigned> ran_on{9};
-    auto const where = [&]() -> task<> {
-        ran_on = detail::current_worker()->index();
-        co_return;
-    };
-    auto const spawns = [&]() -> task<> {
-        spawned_on = detail::current_worker()->index() + 1;
-        CHECK(this_task::worker() < 2);
-        co_await spawn(where(), {.pinned = true});
-    };
-    auto spawner = rt.spawn(spawns());
-    until([&] { return spawned_on != 0; });
-    over = true;
-    spawner.blocking_wait();
-    first.blocking_wait();
-    second.blocking_wait();
-    CHECK(spawned_on == 3);
-    CHECK(ran_on < 2);
-}
-
-TEST_CASE("without a spare worker, or with one worker, what is ready waits for the first that comes back") {
-    config none = threads(2);
-    none.spare_worker = false;
-    for (config const& c : {none, threads(1)}) {
-        CAPTURE(c.workers);
-        runtime rt(c);
-        std::atomic<unsigned> hogs{0};
-        std::atomic<bool> over{false};
-        std::atomic<bool> ran_early{false};
-        auto const computes = [&]() -> task<> {
-            hogs.fetch_add(1);
-            until([&] { return over.load(); });
-            co_return;
-        };
-        auto const runs = [&]() -> task<> {
-            ran_early = !over.load();
-            co_return;
-        };
-        std::vector<join_handle<void>> all;
-        for (unsigned i = 0; i < c.workers; ++i) {
-            all.push_back(rt.spawn(computes()));
-        }
-        until([&] { return hogs == c.workers; });
-        all.push_back(rt.spawn(runs()));
-        std::this_thread::sleep_for(20ms);  // time enough to be lent, were somebody lending
-        over = true;
-        for (auto& each : all) {
-            each.blocking_wait();
-        }
-        CHECK_FALSE(ran_early);
-        CHECK(rt.snapshot().workers.size() == c.workers);
     }
 }
 
@@ -315,9 +255,12 @@ TEST_CASE("with rescue off, or without a threshold, nobody is called stuck") {
             co_return;
         };
         auto h = rt.spawn(computes());
-        std::this_thread::sleep_for(20ms);  // time enough to be noticed, were somebody looking
+        runtime watched(threads(2));
+        auto noticed = watched.spawn(computes());
+        until([&] { return watched.snapshot().stalls >= 1; });  // so the other would have been, were somebody looking
         over = true;
         h.blocking_wait();
+        noticed.blocking_wait();
         CHECK(rt.snapshot().stalls == 0);
         CHECK(rt.snapshot().totals().rescues == 0);
     }

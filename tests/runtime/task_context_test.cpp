@@ -195,7 +195,7 @@ TEST_CASE("the word: a forwarding wait passes on every request, also those made 
     detail::task_context* task = nullptr;
     f.g.on_cancel = [&] {
         if (f.g.asked == 1) {
-            CHECK(task->request_cancel(request_origin::external));
+            std::thread([&] { CHECK(task->request_cancel(request_origin::external)); }).join();
         }
     };
     task = &f.start();
@@ -203,6 +203,20 @@ TEST_CASE("the word: a forwarding wait passes on every request, also those made 
     CHECK(f.g.asked == 2);
     CHECK(f.h.cancel());
     CHECK(f.g.asked == 3);
+    f.g.wake();
+    CHECK_FALSE(f.cut_short());
+}
+
+TEST_CASE("the word: a request that comes back to the task that passed it on is neither counted nor passed on again") {
+    fixture f;
+    f.g.cancellable = false;
+    f.g.forwarding = true;
+    detail::task_context* task = nullptr;
+    f.g.on_cancel = [&] { CHECK(task->request_cancel(request_origin::external)); };
+    task = &f.start();
+    CHECK(f.h.cancel());
+    CHECK(f.g.asked == 1);
+    CHECK(task->cancel_count() == 1);
     f.g.wake();
     CHECK_FALSE(f.cut_short());
 }

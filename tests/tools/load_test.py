@@ -5,6 +5,7 @@ import os
 import re
 import signal
 import subprocess
+import tempfile
 import threading
 import unittest
 
@@ -30,6 +31,13 @@ def answer_each(*answers, close=False):
                 return
 
     return answer
+
+
+def handles(pid, number):
+    """Whether the process has a handler for the signal."""
+    with open(f"/proc/{pid}/status", encoding="ascii") as status:
+        caught = next(line for line in status if line.startswith("SigCgt:"))
+    return int(caught.split()[1], 16) >> (number - 1) & 1 == 1
 
 
 class Sound(unittest.TestCase):
@@ -271,6 +279,69 @@ class People(unittest.TestCase):
         self.assertIn("100%", drawn)
         self.assertIn("2,000/2,000", drawn)
         self.assertNotIn(b"\x1b", done.stdout)
+
+
+class NamedLimit(unittest.TestCase):
+    def setUp(self):
+        folder = tempfile.TemporaryDirectory()
+        self.addCleanup(folder.cleanup)
+        self.path = os.path.join(folder.name, "magpie.toml")
+
+    def write(self, text):
+        with open(self.path, "w", encoding="utf-8") as file:
+            file.write(text)
+
+    def test_the_limit_of_the_configuration_holds(self):
+        self.write("[limits]\nupstream = 5\n")
+        with Server() as server:
+            report = load(server.url + "/sleep?ms=5", "--requests", 200, "--config", self.path,
+                          "--named-limit", "upstream")
+            self.assertEqual(report["limit"], {"name": "upstream", "at_end": 5})
+            self.assertEqual(report["failures"], 0)
+            self.assertLessEqual(server.stop()["most_connections"], 5)
+
+    def test_one_that_adapts_grows_while_all_goes_well(self):
+        self.write("[limits.upstream]\nkind = 'aimd'\ninitial = 2\nmax = 20\n")
+        with Server() as server:
+            report = load(server.url + "/sleep?ms=1", "--requests", 500, "--config", self.path,
+                          "--named-limit", "upstream")
+            self.assertEqual(report["limit"]["at_end"], 20)
+            self.assertLessEqual(server.stop()["most_connections"], 20)
+
+    def test_a_name_that_there_is_not(self):
+        self.write("[limits]\nupstream = 5\n")
+        done = run("load", "http://127.0.0.1:1/", "--config", self.path, "--named-limit", "upsteam", check=2)
+        self.assertIn("upsteam", done.stderr)
+        self.assertIn("[limits]", done.stderr)
+        done = run("load", "http://127.0.0.1:1/", "--named-limit", "x", "--limit", 3, check=2)
+        self.assertIn("--limit", done.stderr)
+
+    def test_sighup_reads_the_file_again(self):
+        self.write("[limits]\nupstream = 2\nother = 1\n")
+        with Server() as server:
+            process = subprocess.Popen([PROGRAM, "load", server.url + "/sleep?ms=2", "--duration", "1h", "--json",
+                                        "--config", self.path, "--named-limit", "upstream"],
+                                       stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+            with process:
+                wait_until(lambda: handles(process.pid, signal.SIGHUP), "a program that listens for SIGHUP")
+                self.write("[limits]\nupstream = 0\n")
+                process.send_signal(signal.SIGHUP)
+                self.assertIn("upstream", process.stderr.readline())
+                self.assertIn("nothing has changed", process.stderr.readline())
+                self.write("[runtime]\nspin = '1us'\n[limits]\nupstream = 3\nother = 1\n")
+                process.send_signal(signal.SIGHUP)
+                self.assertIn("new limits: upstream\n", process.stderr.readline())
+                self.assertIn("need a restart: runtime.spin", process.stderr.readline())
+                process.send_signal(signal.SIGINT)
+                output, _ = process.communicate(timeout=PATIENCE)
+        report = json.loads(output.strip().splitlines()[-1])
+        self.assertEqual(report["limit"], {"name": "upstream", "at_end": 3})
+
+    def test_serve_reads_its_file_again_too(self):
+        self.write("[limits]\nupstream = 2\n")
+        with Server("--config", self.path) as server:
+            server.ask_to_end(signal.SIGHUP)
+            self.assertIn("no limit has changed", server.process.stderr.readline())
 
 
 if __name__ == "__main__":

@@ -129,6 +129,14 @@ TEST_CASE("report: text, word for word") {
         "  1              49,875           0           0           0           0           0           0           0\n");
 }
 
+TEST_CASE("report: a named limit, where it was at the end") {
+    auto report = make_report();
+    CHECK_FALSE(report.to_json().contains("limit"));
+    report.limit = magpie::limit_metrics{.name = "upstream", .limit = 1234};
+    CHECK(report.to_json().at("limit").dump() == R"({"name":"upstream","at_end":1234})");
+    CHECK(report.to_text().find("  limit                1,234   at the end (upstream)\n") != std::string::npos);
+}
+
 TEST_CASE("report: text of a run that was interrupted before anything happened") {
     load_report report;
     report.interrupted = true;

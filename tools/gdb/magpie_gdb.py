@@ -709,7 +709,8 @@ class Runtime:
         task.id = memory.u64(record + of("spawned_base", "id"))
         task.internal = memory.u8(record + of("spawned_base", "internal")) != 0
         task.born = memory.i64(record + of("spawned_base", "born"))
-        task.name = self.attempt(lambda: memory.string(record + of("spawned_base", "name")), "<unreadable>")
+        name = memory.u64(record + of("spawned_base", "name"))
+        task.name = self.attempt(lambda: memory.string(name) if name else "", "<unreadable>")
         task.site = self.program.site(self.attempt(lambda: memory.u64(record + of("spawned_base", "where")), 0))
         return task
 

@@ -118,7 +118,8 @@ void add_serve(CLI::App& program, commands& all) {
     add_runtime_options(command, serve.runtime);
     command.footer(R"(
 Prints `listening on ADDR:PORT` when it is ready. The first Ctrl-C or SIGTERM lets
-requests in progress end and prints a report; the second one kills.
+requests in progress end and prints a report; the second one kills. SIGHUP reads the
+configuration file again.
 
 http answers GET and HEAD of
   /             a fixed body
@@ -156,7 +157,12 @@ void add_load(CLI::App& program, commands& all) {
     add_url(command, "url", load.plan.target, "http://HOST[:PORT][/PATH][?QUERY]")->required();
     add_count(command, "--requests", load.plan.requests, most_requests, "how many; 10000 if there is no --duration");
     add_duration(command, "--duration", load.plan.duration, "begin no request after this time");
-    add_count(command, "--limit", load.plan.limit, most_at_once, "most requests at a time")->capture_default_str();
+    auto* const limit =
+        add_count(command, "--limit", load.plan.limit, most_at_once, "most requests at a time")->capture_default_str();
+    command.add_option("--named-limit", load.plan.named_limit,
+                       "take the limit of that name in the configuration, which may adapt")
+        ->type_name("NAME")
+        ->excludes(limit);
     add_count(command, "--connections", load.connections, most_at_once,
               "keep-alive connections they share; as many as --limit");
     add_duration(command, "--timeout", load.plan.timeout, "of one request, connecting included (10s)");
@@ -166,11 +172,13 @@ void add_load(CLI::App& program, commands& all) {
     command.footer(R"(
 A wrong, cut or missing answer, a refused connection or a time-out is a failure; the
 report counts them by kind. The first Ctrl-C ends the requests on their way and still
-prints the report. Exit status 0: no request failed; 1: some did; 2: wrong usage.
+prints the report. SIGHUP reads the configuration file again: limits change at once.
+Exit status 0: no request failed; 1: some did; 2: wrong usage.
 
   magpie load http://127.0.0.1:8080/ --requests 100000 --limit 64
   magpie load 'http://127.0.0.1:8080/sleep?ms=20' --duration 10s --limit 1000
-  magpie load http://127.0.0.1:8080/metrics --any-length --json)");
+  magpie load http://127.0.0.1:8080/metrics --any-length --json
+  magpie load http://127.0.0.1:8080/ --config magpie.toml --named-limit upstream)");
     command.callback([&all] {
         load_plan& plan = all.load.plan;
         if (!plan.requests && !plan.duration) {

@@ -3,6 +3,7 @@
 #include "http_writer.hpp"
 
 #include <magpie/combinators/batch.hpp>
+#include <magpie/combinators/limits.hpp>
 #include <magpie/combinators/progress.hpp>
 #include <magpie/combinators/timeout.hpp>
 #include <magpie/runtime/errors.hpp>
@@ -36,7 +37,8 @@ task<> load_run::run(progress_bar& bar) {
     begun_ = now();
     auto show = [&bar](progress const& so_far) { bar.update(so_far.done, so_far.failed, now()); };
     auto begin = [this](std::uint64_t) { return request(); };
-    co_await batch_each(source(*this), std::move(begin), {.limit = plan_.limit}).on_progress(std::move(show));
+    limit_ref const limit = plan_.named_limit.empty() ? limit_ref(plan_.limit) : limit_ref(limits[plan_.named_limit]);
+    co_await batch_each(source(*this), std::move(begin), {.limit = limit}).on_progress(std::move(show));
     ended_ = now();
 }
 

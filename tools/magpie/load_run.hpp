@@ -33,6 +33,7 @@ struct load_plan {
     std::optional<std::uint64_t> requests{};
     std::optional<std::chrono::nanoseconds> duration{};  // begins no request after it
     std::size_t limit = 64;                              // requests at a time
+    std::string named_limit{};                           // instead: the one of this name in the configuration
     std::size_t connections = 64;
     std::chrono::nanoseconds timeout = std::chrono::seconds(10);  // of one request, connecting included
     int expected_status = 200;

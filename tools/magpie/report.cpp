@@ -72,6 +72,11 @@ std::string error_lines(load_report const& report) {
     return text;
 }
 
+std::string limit_line(std::optional<limit_metrics> const& limit) {
+    return limit ? fmt::format("  {:<12}{:>14}   at the end ({})\n", "limit", format_count(limit->limit), limit->name)
+                 : std::string();
+}
+
 std::string latency_lines(latency_summary const& latency) {
     std::string names = fmt::format("\n  {:<9}", "latency");
     std::string values = fmt::format("  {:<9}", "");
@@ -174,12 +179,16 @@ nlohmann::ordered_json load_report::to_json() const {
     result["interrupted"] = interrupted;
     result["latency_us"] = std::move(latency_us);
     result["workers"] = workers_to_json(workers);
+    if (limit) {
+        result["limit"] = {{"name", limit->name}, {"at_end", limit->limit}};
+    }
     return result;
 }
 
 std::string load_report::to_text() const {
     std::string const heading = title.empty() ? std::string() : title + "\n\n";
-    return heading + headline(*this) + error_lines(*this) + latency_lines(latency) + worker_table(workers);
+    return heading + headline(*this) + error_lines(*this) + limit_line(limit) + latency_lines(latency) +
+           worker_table(workers);
 }
 
 }  // namespace magpie::tools

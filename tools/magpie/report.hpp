@@ -11,6 +11,7 @@
 #include <chrono>
 #include <cstdint>
 #include <map>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -59,6 +60,7 @@ struct load_report {
     latency_summary latency;  // of the requests that did not fail
     std::vector<worker_report> workers;
     bool interrupted = false;  // ended before its time, by Ctrl-C
+    std::optional<limit_metrics> limit{};  // the one of the configuration, at the end, if it was used
 
     // Counts one that ended well, or one that did not. Keep to these and failures stay the sum of the errors.
     void add_success() { ++requests; }
@@ -68,7 +70,8 @@ struct load_report {
     double throughput() const;
 
     // requests, failures, errors {kind: count}, throughput (1/s), duration_s, bytes_received, interrupted,
-    // latency_us {min, mean, p50, p90, p99, p99.9, max}, workers [{worker, requests, ...}]. Numbers are numbers.
+    // latency_us {min, mean, p50, p90, p99, p99.9, max}, workers [{worker, requests, ...}], and with a named limit
+    // limit {name, at_end}. Numbers are numbers.
     nlohmann::ordered_json to_json() const;
 
     // Several lines in columns, each with its line end. UTF-8.

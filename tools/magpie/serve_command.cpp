@@ -1,10 +1,12 @@
 #include "serve_command.hpp"
 
+#include "background.hpp"
 #include "command_failure.hpp"
 #include "file_limit.hpp"
 #include "interruption.hpp"
 #include "number_text.hpp"
 #include "output.hpp"
+#include "reloader.hpp"
 
 #include <magpie/runtime/runtime.hpp>
 
@@ -75,9 +77,10 @@ int serve_command::run() {
     magpie::runtime rt(settings);
     plan.runtime_metrics = [&rt] { return rt.snapshot().prometheus(); };
     server_run server(plan, rt.workers());
+    reloader hangup(rt);
 
     metrics const before = rt.snapshot();
-    rt.block_on(serve(*this, server, stop, rt), {.name = "serve"});
+    rt.block_on(with_background(hangup.run(), serve(*this, server, stop, rt)), {.name = "serve"});
     server_report report = server.report(before, rt.snapshot());
     report.title = fmt::format("magpie serve --protocol {}", name_of(plan.protocol));
     if (runtime.json) {

@@ -45,15 +45,18 @@ class stuck_workers {
 public:
     explicit stuck_workers(unsigned count) : count_(count), workers_(count) {}
 
-    // `strands` is called on each of them before it is stuck, and may leave things behind there.
+    // `strands` is called on each of them before it is stuck, and may leave things behind there. Not before all are held:
+    // who is still free would take over from the first, and then be held himself, with that in his run queue. So this task
+    // does not give way either.
     template <class Strands>
     task<> block(Strands strands) {
         for (unsigned i = 0; i < count_; ++i) {
             held_.push_back(spawn(holds(std::ref(strands))));
         }
-        while (blocked_ != count_) {
-            co_await this_task::yield();
-        }
+        until([&] { return next_ == count_; });
+        all_held_ = true;
+        until([&] { return blocked_ == count_; });
+        co_return;
     }
     // True once the monitor has marked them all.
     bool marked() const {
@@ -70,8 +73,9 @@ public:
 private:
     template <class Strands>
     task<> holds(std::reference_wrapper<Strands> strands) {
-        strands.get()();
         workers_[next_++] = detail::current_worker();
+        until([&] { return all_held_.load(); });
+        strands.get()();
         ++blocked_;
         gate_.wait();
         co_return;
@@ -80,6 +84,7 @@ private:
     unsigned count_;
     std::vector<detail::worker*> workers_;
     std::atomic<unsigned> next_{0};
+    std::atomic<bool> all_held_{false};
     std::atomic<unsigned> blocked_{0};
     std::latch gate_{1};
     std::vector<join_handle<void>> held_;

@@ -189,6 +189,11 @@ namespace magpie::detail {
 void schedule(work_item& item) noexcept {
     model::on_stage->run(static_cast<model::little_task&>(item));
 }
+// No request is passed on from task to task here.
+cancel_delivery* innermost_delivery() noexcept {
+    return nullptr;
+}
+void set_innermost_delivery(cancel_delivery*) noexcept {}
 // Receives that wait for a buffer are not modelled: nobody has a loop of its own to take them to.
 worker* current_worker() noexcept {
     return nullptr;
