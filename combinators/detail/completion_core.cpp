@@ -13,7 +13,7 @@
 namespace magpie::detail {
 
 completion_core::~completion_core() {
-    clear_deadline();
+    deadline_.clear();
     MAGPIE_ASSERT(consumers_.empty());
     MAGPIE_ASSERT(children_.empty());
     MAGPIE_ASSERT(asked_.empty());
@@ -223,11 +223,33 @@ void completion_core::throw_source_error() {
 
 // ---------------------------------------------------------------------------------------------- time
 
-void completion_core::set_deadline(time_point when) {
+void completion_core::deadline::set(time_point when) {
     if (when != time_point::max()) {
         arm(*this, when);
-        timer_used_ = true;
+        set_ = true;
     }
+}
+
+void completion_core::deadline::clear() noexcept {
+    if (std::exchange(set_, false) && !disarm(*this)) {
+        wait_for_flag(over_);
+    }
+    over_.store(false, mo_relaxed);
+}
+
+void completion_core::deadline::expired() noexcept {
+    core_.time_is_up();
+    over_.store(true, mo_release);  // pairs with the acquire in wait_for_flag()
+}
+
+void completion_core::time_is_up() noexcept {
+    woken_waiters woken;
+    {
+        std::lock_guard const lock(lock_);
+        timed_out_ = true;
+        end_waits(status::timed_out, woken);
+    }
+    woken.wake();
 }
 
 void completion_core::set_deadline_once(duration from_now) {
@@ -241,23 +263,9 @@ void completion_core::set_deadline_once(duration from_now) {
 }
 
 void completion_core::clear_deadline() noexcept {
-    if (std::exchange(timer_used_, false) && !disarm(*this)) {
-        wait_for_flag(timer_over_);
-    }
-    timer_over_.store(false, mo_relaxed);
+    deadline_.clear();
     std::lock_guard const lock(lock_);
     timed_out_ = false;
-}
-
-void completion_core::expired() noexcept {
-    woken_waiters woken;
-    {
-        std::lock_guard const lock(lock_);
-        timed_out_ = true;
-        end_waits(status::timed_out, woken);
-    }
-    woken.wake();
-    timer_over_.store(true, mo_release);  // pairs with the acquire in wait_for_flag()
 }
 
 // ---------------------------------------------------------------------------------------------- leaving

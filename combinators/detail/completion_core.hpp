@@ -21,8 +21,9 @@
 // All of this is under the lock. children_ lists the records that exist. abandon() moves them to asked_, which nobody
 // changes from then on, so that it may be walked without the lock; a child that the feeder starts only then is asked to
 // end by it. Consumers that still wait then are woken with the end, and the owner is not told that all have ended before
-// those that were woken have looked. Who brings an end touches the core last when it lets go of the lock; then it wakes consumers, who are there
-// until they are woken. The timer's last touch is timer_over_.
+// those that were woken have looked. Who brings an end touches the core last when it lets go of the lock; then it wakes
+// consumers, who are there until they are woken. The timer is a member: it may expire while heirs are being destroyed,
+// until ~completion_core() has waited for its last touch, over_.
 
 #include <magpie/combinators/detail/wait_list.hpp>
 #include <magpie/runtime/clock.hpp>
@@ -70,7 +71,7 @@ public:
     list_hook hook;
 };
 
-class completion_core : private timer {
+class completion_core {
 public:
     completion_core(completion_core const&) = delete;
     completion_core& operator=(completion_core const&) = delete;
@@ -101,7 +102,7 @@ public:
     // `co_await room()`, in the feeder, until one more may be started.
     room_awaiter room() noexcept;
     // From then on consumers are told that time is up. On a worker. clear_deadline() takes it back.
-    void set_deadline(time_point when);
+    void set_deadline(time_point when) { deadline_.set(when); }
     void clear_deadline() noexcept;
     // The first to come sets it. Any task.
     void set_deadline_once(duration from_now);
@@ -137,6 +138,21 @@ protected:
 private:
     friend class completion_waiter;
 
+    class deadline final : public timer {
+    public:
+        explicit deadline(completion_core& core) noexcept : core_(core) {}
+        void set(time_point when);
+        // It does not expire any more, and nothing of it runs.
+        void clear() noexcept;
+
+    private:
+        void expired() noexcept override;
+
+        completion_core& core_;
+        bool set_ = false;
+        atomic<bool> over_{false};
+    };
+
     void queue(task_context& parent, completion_child& child) noexcept;
     void handed_over() noexcept;
     // Under the lock: a consumer that was woken, and looks at the core once more.
@@ -151,7 +167,7 @@ private:
     // Under the lock.
     void end_waits(status how, woken_waiters& woken) noexcept;
     void cancel_children() noexcept;
-    void expired() noexcept override;
+    void time_is_up() noexcept;
 
     mutable spin_lock lock_;
     intrusive_queue<completion_node> ended_;
@@ -173,8 +189,7 @@ private:
 
     // The owner's.
     unsigned requests_ = 0;  // how many of the parent's requests the children know of
-    bool timer_used_ = false;
-    atomic<bool> timer_over_{false};
+    deadline deadline_{*this};
 };
 
 // Waits for the next end. Its heirs say what they make of it.

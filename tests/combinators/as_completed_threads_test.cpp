@@ -2,11 +2,13 @@
 
 #include <magpie/combinators/as_completed.hpp>
 #include <magpie/combinators/event.hpp>
+#include <magpie/combinators/gather.hpp>
 #include <magpie/runtime/runtime.hpp>
 #include <magpie/runtime/task_local.hpp>
 
 #include <doctest/doctest.h>
 
+#include <chrono>
 #include <cstddef>
 #include <optional>
 #include <ranges>
@@ -136,6 +138,27 @@ TEST_CASE("ASC-13: a consumer that still waits when the body leaves is woken wit
     };
     run(body(false), simulated());
     run(body(true), simulated());
+}
+
+TEST_CASE("ASC-02: the time is up while the stream is being left, on another worker") {
+    auto const work = [](unsigned yields) -> task<unsigned> {
+        for (unsigned i = 0; i < yields; ++i) {
+            co_await this_task::yield();
+        }
+        co_return yields;
+    };
+    auto const leaves = [&](unsigned yields, unsigned round) -> task<> {
+        co_await as_completed(std::views::iota(0U, 3U) | std::views::transform(work),
+                              [&](auto&) -> task<> { co_await work(yields); },
+                              {.timeout = std::chrono::microseconds(1 + round % 60)});
+    };
+    auto const body = [&]() -> task<> {
+        for (unsigned round = 0; round < rounds(500); ++round) {
+            co_await gather(std::views::iota(0U, 16U) |
+                            std::views::transform([&](unsigned i) { return leaves(i, round + 7 * i); }));
+        }
+    };
+    run(body(), threads(4));
 }
 
 }  // namespace
