@@ -135,6 +135,8 @@ bool answer_awaiter::wait() {
         detail::submit_blocking(here, asked);
     } catch (std::system_error const& error) {
         asked.answer(failure(error.code()));
+    } catch (...) {
+        asked.answer(failure(std::errc::not_enough_memory));
     }
     return true;
 }

@@ -92,7 +92,10 @@ int poll_loop::attempt_with_buffer(op_base& op) noexcept {
     op.request().address = reinterpret_cast<std::uintptr_t>(pool->at(*id).data());
     op.request().length = static_cast<std::uint32_t>(pool->size());
     int const result = attempt(op);
-    op.request() = asked;
+    // Not all of it: which operation it is, and on what, others may read meanwhile (describe()).
+    op.request().entry_flags = asked.entry_flags;
+    op.request().address = asked.address;
+    op.request().length = asked.length;
     if (result > 0) {
         op.hold_buffer(*id);
     } else {

@@ -170,8 +170,12 @@ void uring_loop::start_queued(bool idle) noexcept {
     constexpr std::uint64_t no_limit = std::numeric_limits<std::uint64_t>::max();
     std::uint64_t const for_cancels = all ? no_limit : cancel_limit_;
     std::uint64_t const for_ops = all ? no_limit : op_limit_;
-    while (!queued_cancels_.empty() && try_cancel(static_cast<op_base&>(*queued_cancels_.front()), for_cancels)) {
-        (void)queued_cancels_.pop_front();
+    while (work_item* const first = queued_cancels_.pop_front()) {
+        // Off the list before: once it is published, who takes over from a stuck owner may reap it, and the op be gone.
+        if (!try_cancel(static_cast<op_base&>(*first), for_cancels)) {
+            queued_cancels_.push_front(first);
+            break;
+        }
     }
     cancels_queued_.store(!queued_cancels_.empty(), mo_relaxed);
     while (completion* const first = queued_.front()) {

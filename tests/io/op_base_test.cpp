@@ -19,6 +19,8 @@
 #include <vector>
 
 #include <errno.h>
+#include <sys/socket.h>
+
 #include <io/support/kit.hpp>
 
 namespace {
@@ -143,6 +145,27 @@ TEST_CASE("people are told what a task waits for") {
         CHECK(awaits == "io read on descriptor " + std::to_string(ends.read.get()));
         reader.cancel();
         reader.blocking_wait();
+    });
+}
+
+TEST_CASE("people may ask what a task waits for while its loop tries again") {
+    on_each_backend(2, [](config const& c) {
+        runtime rt(c);
+        auto pair = rt.block_on(connect_pair());
+        unsigned const count = rounds(2000);
+        auto const reads = [&]() -> task<std::size_t> {
+            std::size_t got = 0;
+            while (got < count) {
+                got += (co_await pair.server.read()).value().size();
+            }
+            co_return got;
+        };
+        auto reader = rt.spawn(reads());
+        while (!reader.done()) {
+            (void)!::send(pair.client.descriptor(), "x", 1, MSG_DONTWAIT);
+            (void)rt.tasks();
+        }
+        CHECK(reader.result().value() >= count);
     });
 }
 
