@@ -54,15 +54,15 @@ bool wait_core::begin() {
         schedule_yield(*this);
         return true;
     }
+    if (timeout_ && *timeout_ != duration::max()) {
+        arm(*this, deadline_in(*timeout_));  // may throw: before anybody knows of us
+        timer_used_ = true;
+    }
     linked_ = true;
     for (task_watcher& each : watchers_) {
         if (!each.task().watch(each)) {
             one_ended(each.task());
         }
-    }
-    if (timeout_ && *timeout_ != duration::max()) {
-        arm(*this, deadline_in(*timeout_));
-        timer_used_ = true;
     }
     std::lock_guard const lock(lock_);
     if (done_) {
