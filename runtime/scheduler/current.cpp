@@ -136,12 +136,12 @@ void schedule(work_item& item) noexcept {
     task_context const& task = *item.context;
     worker& home = *task.home;
     worker* const current = here.current;
-    if (task.pinned && current != &home) {
-        home.post_pinned(item);
-    } else if (current != nullptr && &current->shared() == &home.shared()) {
-        current->push(item);
-    } else {
+    if (current == nullptr || &current->shared() != &home.shared()) {
         home.shared().inject(item);
+    } else if (task.pinned && current != &home) {
+        home.post_pinned(item);
+    } else {
+        current->push(item);
     }
 }
 

@@ -71,9 +71,13 @@ scheduler::scheduler(config&& settings, driver_factory const& make_driver, worke
 
 scheduler::~scheduler() {
     live_schedulers::leave(serial_);
+    (void)drain(std::chrono::steady_clock::time_point::max());  // what on_done() has posted since the last time
     outside_->orphan();
     stop();
-    if (live() != 0) {
+    while (visitors_.load(mo_acquire) != 0) {  // pairs with the release in ~visit()
+        yield_thread();
+    }
+    if (!deserted()) {
         limits_.abandon();
     }
 }
@@ -110,7 +114,13 @@ void scheduler::stop() noexcept {
 // ---------------------------------------------------------------------------------------------- queueing, waking
 
 void scheduler::inject(work_item& item) noexcept {
+    visit const as_long_as_this(*this);
+    if (item.context->pinned) {
+        item.context->home->post_pinned(item);
+        return;
+    }
     (void)injected.push(&item);  // never closed: what is queued runs
+    inject_point();              // and its task may end
     if (simulated_) {
         workers_[0]->loop().unpark();
         return;
@@ -203,13 +213,22 @@ void scheduler::count_unstarted([[maybe_unused]] spawned_base& task) noexcept {
 #endif
 }
 
-std::size_t scheduler::live() const noexcept {
-    std::size_t sum = 0;
+// A task that ends may have spawned another one into a shard that was looked at before. So it looks twice: if nothing was
+// spawned in between, all shards were empty at the moment between the looks.
+bool scheduler::deserted() const noexcept {
+    std::uint64_t spawned = 0;
     for (auto const& shard : registry_) {
         std::lock_guard const lock(shard.lock);
-        sum += shard.count;
+        if (shard.count != 0) {
+            return false;
+        }
+        spawned += shard.spawned;
     }
-    return sum;
+    for (auto const& shard : registry_) {
+        std::lock_guard const lock(shard.lock);
+        spawned -= shard.spawned;
+    }
+    return spawned == 0;
 }
 
 // Takes a reference to every live task first: what is done with one may end others.

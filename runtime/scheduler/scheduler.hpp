@@ -79,7 +79,7 @@ public:
     bool driven_by_caller() const noexcept { return simulated_ || external_ != nullptr; }
     bool simulated() const noexcept { return simulated_; }
 
-    // Queues an item from a thread that is no worker of this scheduler.
+    // Queues an item from a thread that is no worker of this scheduler; its task keeps the scheduler alive until then.
     void inject(work_item& item) noexcept;
     // Wakes one worker if some are asleep and nobody is looking for work. After work was published.
     void wake_one() noexcept;
@@ -163,12 +163,27 @@ private:
         unsigned ids_left = 0;
     };
 
+    // A thread that is no worker, while it queues something here. Once that is queued the task may end, and nothing but
+    // this keeps ~scheduler() from going on; nobody can begin a visit then. That it has begun is seen by who has seen the
+    // end of the task.
+    class visit {
+    public:
+        explicit visit(scheduler& where) noexcept : where_(where) { where.visitors_.fetch_add(1, mo_relaxed); }
+        visit(visit const&) = delete;
+        visit& operator=(visit const&) = delete;
+        ~visit() { where_.visitors_.fetch_sub(1, mo_release); }  // pairs with the acquire in ~scheduler()
+
+    private:
+        scheduler& where_;
+    };
+
     scheduler(config&& settings, driver_factory const& make_driver, worker_places&& places);
     std::uint64_t next_id_of(registry_shard& shard) noexcept;
     task<> run_posted();
     void serve(unsigned index);
     void stop() noexcept;
-    std::size_t live() const noexcept;
+    // No task is alive.
+    bool deserted() const noexcept;
     std::vector<record_ref> all_tasks();
     void drive_until_over(spawned_base& task, outside_wait& wait, std::function<void()> const& on_interrupt);
     bool drive_until_drained(std::chrono::steady_clock::time_point until);
@@ -200,6 +215,7 @@ private:
     // Written for each task that is spawned; what comes behind it is read for each turn of a worker.
     alignas(cache_line_size) atomic<std::uint64_t> next_id_{1};
     atomic<unsigned> next_home_{0};
+    alignas(cache_line_size) atomic<unsigned> visitors_{0};
     alignas(cache_line_size) atomic<bool> refusing_{false};
     atomic<bool> draining_{false};
     atomic<bool> stopping_{false};

@@ -21,7 +21,7 @@ bool scheduler::drain(std::chrono::steady_clock::time_point until) {
         return drive_until_drained(until);
     }
     std::unique_lock lock(drain_mutex_);
-    while (live() != 0) {
+    while (!deserted()) {
         auto const now = std::chrono::steady_clock::now();
         if (now >= until) {
             return false;
@@ -34,7 +34,7 @@ bool scheduler::drain(std::chrono::steady_clock::time_point until) {
 
 bool scheduler::drive_until_drained(std::chrono::steady_clock::time_point until) {
     if (external_ != nullptr) {
-        while (live() != 0) {
+        while (!deserted()) {
             auto const now = std::chrono::steady_clock::now();
             if (now >= until) {
                 return false;
@@ -46,10 +46,10 @@ bool scheduler::drive_until_drained(std::chrono::steady_clock::time_point until)
         return true;
     }
     std::lock_guard const one_at_a_time(drive_mutex_);
-    while (live() != 0) {
+    while (!deserted()) {
         somebody_left_.store(false, mo_relaxed);
         if (workers_[0]->run(somebody_left_) == worker::run_end::stuck) {
-            return live() == 0;
+            return deserted();
         }
     }
     return true;

@@ -222,6 +222,21 @@ TEST_CASE("TH-10: two foreign threads wait for one task, and a third one cancels
     }
 }
 
+TEST_CASE("TH-10: the thread that wakes the last task may still be at it when the runtime goes") {
+    for (bool const pinned : {false, true}) {
+        for (unsigned r = 0; r < rounds(2000); ++r) {
+            std::thread waker;
+            {
+                runtime rt(threads(2));
+                auto h = rt.spawn(sleep(1h), {.pinned = pinned}).share();
+                waker = std::thread([h] { h.cancel(); });
+                h.blocking_wait();
+            }
+            waker.join();
+        }
+    }
+}
+
 TEST_CASE("foreign threads and the simulated clock: what they bring is run by whoever drives it") {
     runtime rt(simulated());
     auto h = rt.spawn(value(5));

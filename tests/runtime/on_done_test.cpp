@@ -187,6 +187,45 @@ TEST_CASE("on_done: from two threads at once, against the end") {
     until([&] { return calls == 2 * n; });
 }
 
+TEST_CASE("TASK-12: callbacks of tasks that end while the runtime goes run, on whichever workers") {
+    for (unsigned i = 0; i < rounds(500); ++i) {
+        std::atomic<int> calls{0};
+        {
+            runtime rt(threads(4));
+            for (int k = 0; k < 8; ++k) {
+                rt.spawn(one_turn()).on_done([&] { ++calls; });
+            }
+        }
+        CHECK(calls == 8);
+    }
+}
+
+TEST_CASE("on_done: while the runtime goes a callback runs, or is refused") {
+    for (unsigned i = 0; i < rounds(500); ++i) {
+        std::atomic<int> calls{0};
+        int taken = 0;
+        std::thread other;
+        {
+            runtime rt(threads(2));
+            auto h = rt.spawn(nothing()).share();
+            h.blocking_wait();
+            other = std::thread([&, h] {
+                constexpr int many = 200;  // not for ever: the runtime waits for those that it has taken
+                try {
+                    for (; taken < many; ++taken) {
+                        h.on_done([&] { ++calls; });
+                    }
+                } catch (usage_error const&) {}
+            });
+            for (unsigned pause = 0; pause < i % 8; ++pause) {
+                std::this_thread::yield();
+            }
+        }
+        other.join();
+        CHECK(calls == taken);
+    }
+}
+
 TEST_CASE("on_done: on a task whose runtime is gone: usage_error, nothing is touched") {
     join_handle<void> h;
     {
