@@ -66,7 +66,7 @@ TEST_CASE("ASC-13: a consumer leaves while children publish, on several workers:
                                   }
                               },
                               {.limit = round % 3 == 0 ? 0U : 8U,
-                               .timeout = round % 5 == 0 ? std::optional<duration>(10s) : std::nullopt});
+                               .timeout = round % 5 == 0 ? std::optional<duration>(1h) : std::nullopt});
     };
     for (unsigned const workers : {2U, 8U}) {
         runtime rt(threads(workers));

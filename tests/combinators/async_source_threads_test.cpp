@@ -16,7 +16,6 @@
 #include <atomic>
 #include <cstddef>
 #include <ranges>
-#include <thread>
 #include <utility>
 #include <vector>
 
@@ -94,9 +93,7 @@ void in_many_rounds(Body body) {
             tally of;
             auto h = rt.spawn(body(seen, round, of));
             if (round % 3 == 0) {
-                for (unsigned spin = 0; spin < round % 40; ++spin) {
-                    std::this_thread::yield();
-                }
+                some_moments(round % 40);
                 h.cancel();
             }
             h.blocking_wait();

@@ -1,6 +1,7 @@
 // Tasks that wait for each other: nobody would ever end. Where it can be seen it is an error; else a cancellation ends it.
 
 #include <magpie/combinators/as_completed.hpp>
+#include <magpie/combinators/event.hpp>
 #include <magpie/combinators/gather.hpp>
 #include <magpie/combinators/task_group.hpp>
 #include <magpie/runtime/runtime.hpp>
@@ -88,8 +89,9 @@ class circle {
 public:
     circle(std::size_t size, bool gathers) : handles_(size) {
         for (std::size_t i = 0; i < size; ++i) {
-            handles_[i] = spawn(one(handles_[(i + 1) % size], gathers));
+            handles_[i] = spawn(one(whole_, handles_[(i + 1) % size], gathers));
         }
+        whole_.set();
     }
     join_handle<void>& operator[](std::size_t i) { return handles_[i % handles_.size()]; }
     // How many ended as cancelled, when all have ended; the others awaited one that was cancelled before they did.
@@ -107,17 +109,19 @@ public:
     }
 
 private:
-    static task<> wait(join_handle<void>& whom) {
+    static task<> wait(event& whole, join_handle<void>& whom) {
+        co_await whole.wait();
         co_await sleep(1ms);
         co_await whom;
     }
-    static task<> one(join_handle<void>& whom, bool gathers) {
+    static task<> one(event& whole, join_handle<void>& whom, bool gathers) {
         if (gathers) {
-            co_await gather(wait(whom), nap(1us));
+            co_await gather(wait(whole, whom), nap(1us));
         } else {
-            co_await wait(whom);
+            co_await wait(whole, whom);
         }
     }
+    event whole_;  // every handle is there
     std::vector<join_handle<void>> handles_;
 };
 

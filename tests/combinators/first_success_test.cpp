@@ -11,7 +11,6 @@
 #include <ranges>
 #include <stdexcept>
 #include <string>
-#include <thread>
 #include <utility>
 #include <variant>
 #include <vector>
@@ -268,9 +267,7 @@ TEST_CASE("a loser's error is suppressed; BEY-14: a request races the winner on 
         auto make = [&gives](unsigned n) { return gives(n); };
         auto h = rt.spawn(first_success(std::views::iota(i % 5, i % 5 + 3) | std::views::transform(make),
                                         {.stagger = std::chrono::microseconds(i % 3)}));
-        for (unsigned spin = 0; spin < i % 50; ++spin) {
-            std::this_thread::yield();
-        }
+        some_moments(i % 50);
         h.cancel();
         h.blocking_wait();
         CHECK(h.cancelled() != h.result().has_value());

@@ -14,7 +14,6 @@
 #include <iterator>
 #include <ranges>
 #include <string>
-#include <thread>
 #include <utility>
 #include <vector>
 
@@ -348,9 +347,7 @@ TEST_CASE("GATHER-26, GATHER-15: errors, requests and the ends of many parts, al
             };
             auto h = rt.spawn(body());
             if (round % 2 == 0) {
-                for (unsigned spin = 0; spin < round % 50; ++spin) {
-                    std::this_thread::yield();
-                }
+                some_moments(round % 50);
                 h.cancel();
                 if (round % 4 == 0) {
                     h.cancel();

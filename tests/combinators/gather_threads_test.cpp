@@ -8,7 +8,6 @@
 #include <atomic>
 #include <ranges>
 #include <string>
-#include <thread>
 #include <utility>
 #include <vector>
 
@@ -86,9 +85,7 @@ TEST_CASE("GATHER-15, GATHER-19: a request races the last child: all the results
     int cancelled = 0;
     for (unsigned i = 0; i < rounds(3000); ++i) {
         auto h = rt.spawn(gather(yields(static_cast<int>(i % 4), 1), yields(static_cast<int>(i % 3), 2), yields(1, 3)));
-        for (unsigned spin = 0; spin < i % 64; ++spin) {
-            std::this_thread::yield();
-        }
+        some_moments(i % 64);
         h.cancel();
         h.blocking_wait();
         if (h.cancelled()) {
@@ -128,9 +125,7 @@ TEST_CASE("GATHER-26: an error inside, a request from outside and the ends of a 
             auto h = rt.spawn(
                 gather(std::views::iota(static_cast<int>(i), static_cast<int>(i) + 8) | std::views::transform(branch)));
             if (i % 2 == 0) {
-                for (unsigned spin = 0; spin < i % 50; ++spin) {
-                    std::this_thread::yield();
-                }
+                some_moments(i % 50);
                 h.cancel();
                 if (i % 4 == 0) {
                     h.cancel();
@@ -187,9 +182,7 @@ TEST_CASE("limit: requests and errors race the children") {
         auto h = rt.spawn(
             gather(std::views::iota(0, 200) | std::views::transform([&](int k) { return work(k, token(objects)); }),
                    {.limit = 1 + i % 9}));
-        for (unsigned spin = 0; spin < i % 40; ++spin) {
-            std::this_thread::yield();
-        }
+        some_moments(i % 40);
         if (i % 3 != 0) {
             h.cancel();
         }

@@ -12,7 +12,6 @@
 #include <atomic>
 #include <memory>
 #include <string>
-#include <thread>
 #include <type_traits>
 #include <utility>
 #include <variant>
@@ -263,9 +262,7 @@ TEST_CASE("a request races the winner: a value or cancelled, never both, never h
     runtime rt(threads(4));
     for (unsigned i = 0; i < rounds(3000); ++i) {
         auto h = rt.spawn(select(quick(i % 5), quick(i % 3), nap(1h)));
-        for (unsigned spin = 0; spin < i % 50; ++spin) {
-            std::this_thread::yield();
-        }
+        some_moments(i % 50);
         h.cancel();
         h.blocking_wait();
         CHECK(h.cancelled() != h.result().has_value());

@@ -10,7 +10,6 @@
 #include <memory>
 #include <optional>
 #include <string>
-#include <thread>
 #include <type_traits>
 #include <utility>
 
@@ -252,9 +251,7 @@ TEST_CASE("several workers: the task's end and the awaiter's cancellation race")
     for (unsigned i = 0; i < rounds(2000); ++i) {
         auto w = rt.spawn(waits(i % 5));
         auto d = rt.spawn(defers(i % 5));
-        for (unsigned spin = 0; spin < i % 24; ++spin) {
-            std::this_thread::yield();
-        }
+        some_moments(i % 24);
         w.cancel();
         d.cancel();
         w.blocking_wait();

@@ -15,7 +15,6 @@
 #include <optional>
 #include <stdexcept>
 #include <string>
-#include <thread>
 #include <type_traits>
 #include <utility>
 #include <vector>
@@ -54,9 +53,7 @@ TEST_CASE(
     for (unsigned i = 0; i < rounds(4000); ++i) {
         auto h = rt.spawn(owner(i));
         if (i % 4 == 0) {
-            for (unsigned spin = 0; spin < i % 32; ++spin) {
-                std::this_thread::yield();
-            }
+            some_moments(i % 32);
             h.cancel();
         }
         h.blocking_wait();

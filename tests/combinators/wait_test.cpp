@@ -13,7 +13,6 @@
 #include <ranges>
 #include <stdexcept>
 #include <string>
-#include <thread>
 #include <type_traits>
 #include <utility>
 #include <vector>
@@ -307,9 +306,7 @@ TEST_CASE(
     for (unsigned i = 0; i < rounds(2000); ++i) {
         auto h = rt.spawn(owner(i));
         if (i % 3 == 0) {
-            for (unsigned spin = 0; spin < i % 40; ++spin) {
-                std::this_thread::yield();
-            }
+            some_moments(i % 40);
             h.cancel();
         }
         h.blocking_wait();

@@ -228,9 +228,7 @@ TEST_CASE("CAN-26: a task fails while those who await it are cancelled: each see
             auto failing = rt.spawn(fails(r % 4)).share();
             auto a = rt.spawn(joins, failing, std::ref(seen));
             auto b = rt.spawn(joins, failing, std::ref(seen));
-            for (unsigned spin = 0; spin < r % 32; ++spin) {
-                std::this_thread::yield();
-            }
+            some_moments(r % 32);
             a.cancel();
             b.cancel();
             a.blocking_wait();

@@ -205,9 +205,7 @@ TEST_CASE("GATHER-05, GATHER-14: errors and requests against handles, on two and
                 left = alive.alive.load();
             };
             auto h = rt.spawn(owner());
-            for (unsigned spin = 0; spin < i % 16; ++spin) {
-                std::this_thread::yield();
-            }
+            some_moments(i % 16);
             h.cancel();
             h.blocking_wait();
             right = right && (left == 0 || left == -1) && alive.alive == 0;  // -1: cancelled before its first step
@@ -301,9 +299,7 @@ TEST_CASE("WAIT-15: waiters that are cancelled while the tasks end, on two and e
             }
             std::atomic<int> saw{0};
             auto w = rt.spawn(waits, refs, std::ref(saw));
-            for (unsigned spin = 0; spin < i % 24; ++spin) {
-                std::this_thread::yield();
-            }
+            some_moments(i % 24);
             w.cancel();
             w.blocking_wait();
             right = right && saw == (w.cancelled() ? 0 : 6);

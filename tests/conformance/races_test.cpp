@@ -32,12 +32,6 @@ namespace {
 using namespace magpie;
 using namespace magpie::tests;
 
-void some_time(unsigned i) {
-    for (unsigned spin = 0; spin < i; ++spin) {
-        std::this_thread::yield();
-    }
-}
-
 task<> yields(unsigned times) {
     for (unsigned i = 0; i < times; ++i) {
         co_await this_task::yield();
@@ -86,9 +80,9 @@ TEST_CASE("CAN-32, BEY-13: requests at any moment, two of them: a cleanup runs o
         for (unsigned i = 0; i < rounds(3000); ++i) {
             story s;
             auto h = rt.spawn(owner(s, i));
-            some_time(i % 23);
+            some_moments(i % 23);
             bool const first = h.cancel();
-            some_time(i % 7);
+            some_moments(i % 7);
             h.cancel();
             h.blocking_wait();
             right = right && first && h.cancelled() && s.begun == s.ended && s.begun <= 1;
@@ -114,7 +108,7 @@ void conserves(Queue& q, unsigned workers) {
         for (unsigned i = 0; i < each; ++i) {
             auto a = rt.spawn(puts(from + static_cast<int>(i)));
             auto b = rt.spawn(gets());
-            some_time(i % 3);
+            some_moments(i % 3);
             (i % 2 == 0 ? a : b).cancel();
             if (i % 5 == 0) {
                 a.cancel();
@@ -250,7 +244,7 @@ TEST_CASE("BEY-08: a rate limiter with callers that give up, on two and eight wo
         for (unsigned i = 0; i < rounds(3000); ++i) {
             auto a = rt.spawn(passes());
             auto b = rt.spawn(passes());
-            some_time(i % 5);
+            some_moments(i % 5);
             a.cancel();
             b.blocking_wait();
         }

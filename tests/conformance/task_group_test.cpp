@@ -10,7 +10,6 @@
 #include <atomic>
 #include <cstdint>
 #include <string>
-#include <thread>
 #include <utility>
 #include <vector>
 
@@ -242,9 +241,7 @@ TEST_CASE("TG-32, TG-07: a request from outside against a child's error, on two 
         for (unsigned i = 0; i < rounds(3000); ++i) {
             std::atomic<bool> met{false};
             auto h = rt.spawn(owner(i, met));
-            for (unsigned spin = 0; spin < i % 29; ++spin) {
-                std::this_thread::yield();
-            }
+            some_moments(i % 29);
             h.cancel();
             h.blocking_wait();  // the test's time limit ends a wait in vain
             bool const unstarted = h.cancelled() && !met;

@@ -215,7 +215,7 @@ TEST_CASE("a limit ends an operation that waits too long, and only that") {
 }
 
 TEST_CASE("an operation allocates nothing") {
-    run_on_each_backend(1, []() -> task<> {
+    run_alone_on_each_backend([]() -> task<> {
         auto const ends = make_pipe();
         std::byte byte{};
         auto const once = [&]() -> task<> {

@@ -123,7 +123,7 @@ TEST_CASE("an empty read or write does nothing") {
 }
 
 TEST_CASE("a round trip allocates nothing") {
-    run_on_each_backend(1, []() -> task<> {
+    run_alone_on_each_backend([]() -> task<> {
         auto pair = co_await connect_pair();
         auto const echo = [&]() -> task<> {
             while (true) {

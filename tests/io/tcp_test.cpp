@@ -134,8 +134,14 @@ TEST_CASE("small writes go out at once on both ends; that can be changed") {
 
 TEST_CASE("IO-01: a connection that nobody accepts is refused") {
     run_on_each_backend(1, []() -> task<> {
-        auto where = io::endpoint::loopback_v4(0);
-        { where = listen_on_loopback().local_endpoint().value(); }
+        // Bound, not listening: so nobody else can get the port.
+        io::fd const nobodys(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
+        io::endpoint const any = io::endpoint::loopback_v4(0);
+        REQUIRE(::bind(nobodys.get(), any.data(), any.size()) == 0);
+        sockaddr_in bound{};
+        socklen_t size = sizeof bound;
+        REQUIRE(::getsockname(nobodys.get(), reinterpret_cast<sockaddr*>(&bound), &size) == 0);
+        auto const where = io::endpoint::from_socket_address(reinterpret_cast<sockaddr*>(&bound), size).value();
         auto const refused = co_await io::tcp_stream::connect(where);
         CHECK(refused.error() == std::errc::connection_refused);
     });

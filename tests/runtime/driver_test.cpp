@@ -141,9 +141,7 @@ TEST_CASE("driver: an idle worker parks once, without a deadline, and stays ther
     until([&] { return r.asleep() == 2; });
     int const parks = r.all[0].parks + r.all[1].parks;
     CHECK(r.all[0].last_deadline == time_point::max().time_since_epoch().count());
-    for (int i = 0; i < 1000; ++i) {
-        std::this_thread::yield();
-    }
+    some_moments(1000);
     CHECK(r.all[0].parks + r.all[1].parks == parks);
     CHECK(r.unparks() == 0);
 }

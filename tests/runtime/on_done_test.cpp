@@ -217,9 +217,7 @@ TEST_CASE("on_done: while the runtime goes a callback runs, or is refused") {
                     }
                 } catch (usage_error const&) {}
             });
-            for (unsigned pause = 0; pause < i % 8; ++pause) {
-                std::this_thread::yield();
-            }
+            some_moments(i % 8);
         }
         other.join();
         CHECK(calls == taken);

@@ -15,7 +15,8 @@ import time
 import unittest
 
 PROGRAM = os.environ.get("MAGPIE_PROGRAM", "magpie")
-PATIENCE = 60  # seconds until a test gives up; nothing is ever expected to take long
+SANITIZED = os.environ.get("MAGPIE_SANITIZED") == "1"
+PATIENCE = 250 if SANITIZED else 60  # seconds until a test gives up; nothing is ever expected to take long
 
 
 def run(*arguments, check=None, environment=None, **options):
@@ -163,9 +164,12 @@ def wait_until(condition, what):
         time.sleep(0.01)
 
 
-def free_port():
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        return listener.getsockname()[1]
+@contextlib.contextmanager
+def closed_port():
+    """Refuses connections, and nobody else can get it."""
+    with socket.socket() as bound:
+        bound.bind(("127.0.0.1", 0))
+        yield bound.getsockname()[1]
 
 
 def skip(why):

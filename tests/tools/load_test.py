@@ -9,7 +9,7 @@ import tempfile
 import threading
 import unittest
 
-from _magpie import PATIENCE, PROGRAM, FakeServer, Server, free_port, main, receive_until, run, run_json, wait_until
+from _magpie import PATIENCE, PROGRAM, FakeServer, Server, closed_port, main, receive_until, run, run_json, wait_until
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nabc"
 
@@ -110,7 +110,8 @@ class Failures(unittest.TestCase):
         self.assertEqual(report["requests"], requests or count)
 
     def test_refused(self):
-        report = load(f"http://127.0.0.1:{free_port()}/", "--requests", 50, "--limit", 8, check=1)
+        with closed_port() as port:
+            report = load(f"http://127.0.0.1:{port}/", "--requests", 50, "--limit", 8, check=1)
         self.failing(report, "refused", 50)
         self.assertEqual(report["throughput"], 0)
 
@@ -268,7 +269,8 @@ class People(unittest.TestCase):
             self.assertEqual(run("load", server.url, "--requests", 10, "--quiet", check=0).stderr, "")
 
     def test_failures_are_shown_by_kind(self):
-        done = run("load", f"http://127.0.0.1:{free_port()}/", "--requests", 7, check=1)
+        with closed_port() as port:
+            done = run("load", f"http://127.0.0.1:{port}/", "--requests", 7, check=1)
         self.assertRegex(done.stdout, r"7\s+refused")
 
     def test_a_bar_on_a_terminal(self):

@@ -33,11 +33,11 @@ refuse() {
     fi
 }
 
-wrk -t 2 -c 32 -d 1s "http://$address/" >"$folder/tool"
+wrk --timeout 60s -t 2 -c 32 -d 1s "http://$address/" >"$folder/tool"
 expect 'wrk was answered' 'Requests/sec: +[1-9]'
 refuse 'wrk saw no errors' 'Socket errors|Non-2xx'
 
-wrk -t 2 -c 32 -d 1s "http://$address/sleep?ms=5" >"$folder/tool"
+wrk --timeout 60s -t 2 -c 32 -d 1s "http://$address/sleep?ms=5" >"$folder/tool"
 refuse 'wrk saw no errors while requests slept' 'Socket errors|Non-2xx'
 
 ab -q -k -n 5000 -c 16 "http://$address/" >"$folder/tool" 2>&1

@@ -1,12 +1,11 @@
 """magpie serve and clients that do not behave: an answer or a close, and a server that lives on in bounded memory."""
 
-import os
 import random
 import socket
 import time
 import unittest
 
-from _magpie import PATIENCE, Server, main, receive_all, receive_until, wait_until
+from _magpie import PATIENCE, SANITIZED, Server, main, receive_all, receive_until, wait_until
 
 GOOD = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"
 LAST = b"GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
@@ -97,7 +96,7 @@ class BadInput(unittest.TestCase):
 
 
 class Slow(unittest.TestCase):
-    @unittest.skipIf(os.environ.get("MAGPIE_SANITIZED") == "1", "a sanitizer keeps what is freed for a while")
+    @unittest.skipIf(SANITIZED, "a sanitizer keeps what is freed for a while")
     def test_a_client_that_does_not_read_costs_no_memory(self):
         with Server("--workers", 2) as server:
             self.assertEqual(status_of(server.exchange(LAST)), 200)

@@ -103,6 +103,15 @@ void run_on_each_backend(unsigned workers, Main main) {
     on_each_backend(workers, [&](config const& c) { run(main(), c); });
 }
 
+// On one worker, and nobody else in the process does anything: no monitor, which may have to tell of a stall.
+template <class Main>
+void run_alone_on_each_backend(Main main) {
+    on_each_backend(1, [&](config c) {
+        c.rescue = false;
+        run(main(), std::move(c));
+    });
+}
+
 struct connected {
     connected(io::tcp_stream a, io::tcp_stream b) : client(std::move(a)), server(std::move(b)) {}
     io::tcp_stream client;

@@ -4,10 +4,10 @@
 // spin for what must become true.
 
 #include <magpie/runtime/config.hpp>
+#include <magpie/runtime/detail/atomic.hpp>
 #include <magpie/runtime/errors.hpp>
 #include <magpie/runtime/hooks.hpp>
 
-#include <sched.h>
 #include <sys/types.h>
 
 #include <atomic>
@@ -88,15 +88,23 @@ inline config threads(unsigned workers) {
     return c;
 }
 
-// Spins, giving the core away, until something becomes true that nothing but a bug can prevent; soon it naps between
-// looks, so that many threads that wait on few cores do not keep those from running for whom they wait. Two minutes are
-// no measure of speed, but the difference between a failed and a hanging test.
+// So many moments pass, some hundred nanoseconds each: for what is to meet other threads anywhere on their way. It does not
+// give the core away, which beside processes that compute costs a time slice each time.
+inline void some_moments(unsigned count) {
+    for (unsigned i = 0; i < 8 * count; ++i) {
+        detail::cpu_relax();
+    }
+}
+
+// Spins until something becomes true that nothing but a bug can prevent; soon it naps between looks, so that many threads
+// that wait on few cores do not keep those from running for whom they wait. A minute and a half is no measure of speed, but
+// the difference between a failed and a hanging test.
 template <class Predicate>
 void until(Predicate predicate, std::source_location at = std::source_location::current()) {
-    auto const limit = std::chrono::steady_clock::now() + std::chrono::minutes{2};
+    auto const limit = std::chrono::steady_clock::now() + std::chrono::seconds{90};
     for (unsigned looks = 0; !predicate(); ++looks) {
         if (looks < 64) {
-            ::sched_yield();
+            some_moments(1);
         } else {
             std::this_thread::sleep_for(std::chrono::microseconds{20});
         }
