@@ -257,8 +257,7 @@ TEST_CASE("several workers: the task's end and the awaiter's cancellation race")
         w.blocking_wait();
         d.blocking_wait();
     }
-    until([&] { return rt.tasks().empty(); });
-    CHECK(objects.alive == 0);
+    until([&] { return objects.alive == 0; });  // the worker's reference may be the last
 }
 
 }  // namespace
