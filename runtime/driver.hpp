@@ -53,6 +53,10 @@ public:
     // How often take_over() made the kernel post what it held back. Any thread.
     virtual std::uint64_t kicks() const noexcept { return 0; }
 
+    // The owner's thread is about to end, with nothing in flight: takes back what the loop itself has in the kernel. Of a
+    // thread that is gone the kernel ends that some milliseconds later, and the destructor waits for it. Owner.
+    virtual void retire() noexcept {}
+
     // Operations that the kernel still works on, or may write to. The worker's thread does not end before it is 0.
     virtual std::size_t in_flight() const noexcept = 0;
 

@@ -1,3 +1,4 @@
+#include <magpie/io/loop/fill_entry.hpp>
 #include <magpie/io/loop/uring_loop.hpp>
 #include <magpie/runtime/detail/assert.hpp>
 
@@ -18,32 +19,6 @@ namespace {
 
 constexpr unsigned reap_at_most = 64;  // entries under one hold of the reap lock
 constexpr std::uint16_t buffer_group = 0;
-
-static_assert(io::entry_buffer_select == IOSQE_BUFFER_SELECT);
-static_assert(io::completed_buffer == IORING_CQE_F_BUFFER);
-static_assert(io::completed_more == IORING_CQE_F_MORE);
-static_assert(io::completed_notification == IORING_CQE_F_NOTIF);
-static_assert(static_cast<int>(io::opcode::recv) == IORING_OP_RECV);
-static_assert(static_cast<int>(io::opcode::sendmsg_zc) == IORING_OP_SENDMSG_ZC);
-
-// A request has the layout of an entry, but for the tag in its middle.
-void fill(io_uring_sqe& entry, io::request const& r, std::uint64_t tag) noexcept {
-    constexpr std::size_t before_tag = offsetof(io_uring_sqe, user_data);
-    constexpr std::size_t after_tag = before_tag + sizeof entry.user_data;
-    static_assert(offsetof(io::request, fd) == offsetof(io_uring_sqe, fd));
-    static_assert(offsetof(io::request, offset) == offsetof(io_uring_sqe, off));
-    static_assert(offsetof(io::request, address) == offsetof(io_uring_sqe, addr));
-    static_assert(offsetof(io::request, flags) == offsetof(io_uring_sqe, rw_flags));
-    static_assert(offsetof(io::request, buffer_group) == before_tag);
-    static_assert(offsetof(io::request, file_index) + 8 == offsetof(io_uring_sqe, splice_fd_in));
-    static_assert(offsetof(io::request, address3) + 8 == offsetof(io_uring_sqe, addr3));
-    auto* const to = reinterpret_cast<unsigned char*>(&entry);
-    auto const* const from = reinterpret_cast<unsigned char const*>(&r);
-    std::memcpy(to, from, before_tag);
-    std::memcpy(to + after_tag, from + before_tag, sizeof r - before_tag);
-    std::memset(to + sizeof r + sizeof tag, 0, sizeof entry - sizeof r - sizeof tag);
-    entry.user_data = tag;
-}
 
 op_base& op_of(completion& c) noexcept {
     return static_cast<op_base&>(c);
@@ -69,8 +44,14 @@ uring_loop::uring_loop(io_config const& settings)
 
 // No task of this loop is left, so all that the kernel may still write to is the eventfd's count.
 uring_loop::~uring_loop() {
-    MAGPIE_ASSERT(in_flight() == 0);
-    disarm_wake_read();
+    MAGPIE_ASSERT(in_flight() <= (retired_ ? 1 : 0));  // the entry of retire()'s cancellation
+    if (wake_read_.armed()) {
+        cancel_wake_read();
+    }
+    while (promised() != 0) {
+        enter(1, nullptr);
+        (void)reap_all();
+    }
 }
 
 // ---------------------------------------------------------------------------------------------- submission
@@ -146,7 +127,7 @@ bool uring_loop::try_start(op_base& op, std::uint64_t limit) noexcept {
     if (entry == nullptr) {
         return false;
     }
-    fill(*entry, op.request(), tag_of(op, op_base::own_channel));
+    fill_entry(*entry, op.request(), tag_of(op, op_base::own_channel));
     op.set_place(op_base::place::kernel);
     op.publish();
     publish();
@@ -232,7 +213,7 @@ bool uring_loop::try_cancel(op_base& op, std::uint64_t limit) noexcept {
     }
     io::request r{.code = io::opcode{IORING_OP_ASYNC_CANCEL}};
     r.address = tag_of(op, op_base::own_channel);
-    fill(*entry, r, tag_of(op, op_base::cancel_channel));
+    fill_entry(*entry, r, tag_of(op, op_base::cancel_channel));
     op.publish();
     publish();
     return true;
@@ -358,7 +339,7 @@ bool uring_loop::arm_wake_read() noexcept {
     io::request r{.code = io::opcode::read, .fd = wakeup_.descriptor()};
     r.address = reinterpret_cast<std::uintptr_t>(&wake_read_.value);
     r.length = sizeof wake_read_.value;
-    fill(*entry, r, tag_of(wake_read_, op_base::own_channel));
+    fill_entry(*entry, r, tag_of(wake_read_, op_base::own_channel));
     wake_read_.arm();
     tsan_release(static_cast<completion*>(&wake_read_));
     publish();
@@ -371,20 +352,26 @@ void uring_loop::listen_for_notifications() noexcept {
     }
 }
 
-void uring_loop::disarm_wake_read() noexcept {
-    if (!wake_read_.armed()) {
-        return;
-    }
+void uring_loop::cancel_wake_read() noexcept {
     if (io_uring_sqe* const entry = next_entry()) {
         io::request r{.code = io::opcode{IORING_OP_ASYNC_CANCEL}};
         r.address = tag_of(wake_read_, op_base::own_channel);
-        fill(*entry, r, 0);
+        fill_entry(*entry, r, 0);
         publish();
     }
-    while (wake_read_.armed()) {
-        enter(1, nullptr);
+}
+
+// Without waiting: another thread may take the completions in. What is not over then (a kernel's thread that submits takes
+// its time) is left to the destructor.
+void uring_loop::retire() noexcept {
+    begin_poll();
+    if (wake_read_.armed()) {
+        retired_ = true;
+        cancel_wake_read();
+        enter(0, nullptr);
         (void)reap_all();
     }
+    end_poll();
 }
 
 buffer_pool_ptr uring_loop::make_buffers(buffer_ring_config const& sizes) {

@@ -43,6 +43,7 @@ public:
 
     void poll() override;
     void park(time_point deadline) override;
+    void retire() noexcept override;
     bool has_work() const noexcept override;
     std::size_t reap() noexcept override;
     std::size_t take_over() noexcept override;
@@ -91,7 +92,7 @@ private:
     io_uring_sqe* next_entry() noexcept;
     void publish() noexcept;
     [[nodiscard]] bool arm_wake_read() noexcept;
-    void disarm_wake_read() noexcept;
+    void cancel_wake_read() noexcept;
     void enter(unsigned wait, timespec const* timeout) noexcept;
     static std::uint64_t tag_of(completion& c, unsigned channel) noexcept {
         return reinterpret_cast<std::uintptr_t>(&c) | channel;
@@ -115,6 +116,7 @@ private:
     unsigned looks_in_vain_ = 0;                 // how often it has found the same since
     completion_list queued_;                     // operations without room
     intrusive_queue<work_item> queued_cancels_;  // operations whose cancellation has no room
+    bool retired_ = false;
     // Written by the owner, read by has_work() and the like.
     atomic<std::uint64_t> begun_{0};
     atomic<std::uint64_t> without_room_{0};

@@ -89,6 +89,7 @@ void scheduler::serve(unsigned index) {
         bind_to_cpu(places_.cpus[index]);
     }
     workers_[index]->run(stopping_);
+    workers_[index]->loop().retire();
 }
 
 void scheduler::stop() noexcept {

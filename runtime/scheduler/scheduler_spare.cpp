@@ -40,6 +40,7 @@ void scheduler::lend() noexcept {
                 pthread_setname_np(pthread_self(), (settings_.name + "/spare").substr(0, 15).c_str());
                 set_frame_limit(settings_.frame_cache);
                 spare_owner_->run_as_spare(stopping_);
+                spare_owner_->loop().retire();
             });
         }
     } catch (std::exception const&) {

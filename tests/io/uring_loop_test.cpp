@@ -6,7 +6,11 @@
 #include <doctest/doctest.h>
 
 #include <atomic>
+#include <chrono>
 #include <cstddef>
+#include <filesystem>
+#include <fstream>
+#include <memory>
 #include <set>
 #include <span>
 #include <string>
@@ -52,6 +56,40 @@ struct pending_reads {
     std::vector<pipe_ends> pipes;
     std::vector<join_handle<io::result<std::size_t>>> tasks;
 };
+
+// What the kernel waits for on behalf of the rings of this process, as it tells in /proc; one line each.
+std::size_t waited_for_by_rings() {
+    std::size_t count = 0;
+    for (auto const& each : std::filesystem::directory_iterator("/proc/self/fdinfo")) {
+        std::ifstream file(each.path());
+        bool in_list = false;
+        for (std::string line; std::getline(file, line);) {
+            count += in_list && line.starts_with(' ') ? 1 : 0;
+            in_list = line == "PollList:" || (in_list && line.starts_with(' '));
+        }
+    }
+    return count;
+}
+
+TEST_CASE("a loop whose thread ends leaves nothing in the kernel" * doctest::skip(!io_uring_is_allowed())) {
+    std::unique_ptr<uring_loop> loop;
+    std::size_t sleeping = 0;
+    std::size_t retired = 0;
+    std::thread owner([&] {
+        loop = std::make_unique<uring_loop>(tiny().io);
+        loop->park(now() + std::chrono::milliseconds(1));  // arms the read by which it would be woken
+        sleeping = waited_for_by_rings();
+        loop->retire();
+        retired = waited_for_by_rings();
+    });
+    owner.join();
+    if (sleeping == 0) {
+        MESSAGE("this kernel does not tell what a ring waits for");
+    }
+    CHECK(retired == 0);
+    CHECK(loop->in_flight() == 0);
+    loop->unpark();  // may come as late as this
+}
 
 TEST_CASE("what was started is work, until it was submitted; a completion is work, until it was reaped" *
           doctest::skip(!io_uring_is_allowed())) {

@@ -35,6 +35,9 @@ struct notes {
     std::atomic<int> unparks{0};
     std::atomic<int> asleep{0};
     std::atomic<std::int64_t> last_deadline{0};
+    std::atomic<int> retired{0};
+    std::atomic<std::thread::id> parked_by{};
+    std::atomic<std::thread::id> retired_by{};
 };
 
 class noting_driver final : public driver {
@@ -43,6 +46,7 @@ public:
     void poll() override { ++notes_.polls; }
     void park(time_point deadline) override {
         ++notes_.parks;
+        notes_.parked_by = std::this_thread::get_id();
         notes_.last_deadline = deadline.time_since_epoch().count();
         std::unique_lock lock(mutex_);
         auto const woken = [this] { return !asleep_; };
@@ -67,6 +71,10 @@ public:
     }
     bool has_work() const noexcept override { return false; }
     std::size_t reap() noexcept override { return 0; }
+    void retire() noexcept override {
+        ++notes_.retired;
+        notes_.retired_by = std::this_thread::get_id();
+    }
     std::size_t in_flight() const noexcept override { return 0; }
     std::uint64_t completions() const noexcept override { return 0; }
     char const* name() const noexcept override { return "noting"; }
@@ -144,6 +152,20 @@ TEST_CASE("driver: an idle worker parks once, without a deadline, and stays ther
     some_moments(1000);
     CHECK(r.all[0].parks + r.all[1].parks == parks);
     CHECK(r.unparks() == 0);
+}
+
+TEST_CASE("driver: it is retired once, by the thread that has parked in it, when that ends") {
+    std::vector<notes> all(2);
+    {
+        detail::scheduler shared(
+            quick(2), [&](config const&, unsigned index) { return std::make_unique<noting_driver>(all[index]); });
+        until([&] { return all[0].asleep + all[1].asleep == 2; });
+        CHECK(all[0].retired + all[1].retired == 0);
+    }
+    for (notes const& each : all) {
+        CHECK(each.retired == 1);
+        CHECK(each.retired_by.load() == each.parked_by.load());
+    }
 }
 
 TEST_CASE("driver: a parked worker sleeps until its soonest timer") {
