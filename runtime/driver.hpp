@@ -57,7 +57,8 @@ public:
     // thread that is gone the kernel ends that some milliseconds later, and the destructor waits for it. Owner.
     virtual void retire() noexcept {}
 
-    // Operations that the kernel still works on, or may write to. The worker's thread does not end before it is 0.
+    // Operations that the kernel still works on, or may write to. The worker's thread does not end before it is 0,
+    // but for what retire() could not take back at once.
     virtual std::size_t in_flight() const noexcept = 0;
 
     // Operations that were begun here and are not over: what the loop has to look after. Any thread; a hint.

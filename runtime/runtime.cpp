@@ -96,6 +96,17 @@ void name_survivors(std::vector<task_info> const& survivors) {
     }
 }
 
+// Waits until no task is left. False: those that are will never end.
+bool drain_or_name(detail::scheduler& shared) {
+    while (!shared.drain(std::chrono::steady_clock::now() + std::chrono::seconds{1})) {
+        name_survivors(shared.tasks());
+        if (shared.simulated()) {
+            return false;  // no time will pass that could help
+        }
+    }
+    return true;
+}
+
 } // namespace
 
 runtime::runtime(config settings) {
@@ -106,11 +117,9 @@ runtime::runtime(config settings) {
 runtime::~runtime() {
     shared_->refuse_spawns();
     shared_->cancel_all();
-    while (!shared_->drain(std::chrono::steady_clock::now() + std::chrono::seconds{1})) {
-        name_survivors(shared_->tasks());
-        if (shared_->simulated()) {
-            break;  // no time will pass that could help
-        }
+    if (drain_or_name(*shared_)) {
+        shared_->leave();
+        (void)drain_or_name(*shared_);  // what on_done() has brought in between
     }
 }
 

@@ -70,8 +70,7 @@ scheduler::scheduler(config&& settings, driver_factory const& make_driver, worke
 }
 
 scheduler::~scheduler() {
-    live_schedulers::leave(serial_);
-    (void)drain(std::chrono::steady_clock::time_point::max());  // what on_done() has posted since the last time
+    leave();
     outside_->orphan();
     stop();
     while (visitors_.load(mo_acquire) != 0) {  // pairs with the release in ~visit()
@@ -80,6 +79,10 @@ scheduler::~scheduler() {
     if (!deserted()) {
         limits_.abandon();
     }
+}
+
+void scheduler::leave() noexcept {
+    live_schedulers::leave(serial_);
 }
 
 void scheduler::serve(unsigned index) {

@@ -67,6 +67,8 @@ public:
     scheduler& operator=(scheduler const&) = delete;
     // All tasks must have ended: see drain().
     ~scheduler();
+    // on_done() on a task that has ended is refused from now on; what it has brought before is a task that runs.
+    void leave() noexcept;
 
     config const& settings() const noexcept { return settings_; }
     // The node of each worker; empty if they have none, or all the same (topology.hpp).

@@ -138,7 +138,7 @@ TEST_CASE("TH-06: the runtime is not destroyed before a call has returned") {
         auto const body = [&]() -> task<> {
             std::function<void()> const what = [&] {
                 begun = true;
-                some_moments(1000);
+                some_moments(20'000);
                 ended = true;
             };
             co_await pool_call(what);

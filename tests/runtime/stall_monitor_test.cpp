@@ -203,9 +203,10 @@ TEST_CASE("one idle worker, and only one, watches over a worker that is stuck") 
             CHECK(slept(3) <= 1);
             co_return;
         };
-        while (!seen) {
+        until([&] {
             rt.block_on(computes());
-        }
+            return seen;
+        });
         CHECK(rt.snapshot().totals().rescues == 0);
     }
 }
