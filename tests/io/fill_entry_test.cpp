@@ -34,7 +34,7 @@ TEST_CASE("an entry is filled whole: the request, the tag, and zeros behind it, 
     CHECK(entry.len == 17);
     CHECK(entry.rw_flags == 19);
     CHECK(entry.user_data == 41);
-    CHECK(entry.buf_group == 23);
+    CHECK(+entry.buf_group == 23);  // a packed member: not by reference
     CHECK(entry.personality == 29);
     CHECK(entry.file_index == 31);
     CHECK(entry.addr3 == 37);
