@@ -116,7 +116,7 @@ private:
     unsigned looks_in_vain_ = 0;                 // how often it has found the same since
     completion_list queued_;                     // operations without room
     intrusive_queue<work_item> queued_cancels_;  // operations whose cancellation has no room
-    bool retired_ = false;
+    bool retired_ = false;                       // retire() has begun a cancellation, which may not have ended
     // Written by the owner, read by has_work() and the like.
     atomic<std::uint64_t> begun_{0};
     atomic<std::uint64_t> without_room_{0};

@@ -3,10 +3,8 @@
 import json
 import os
 import subprocess
-import tempfile
-import unittest
 
-from _magpie import PROGRAM, Server, main, run
+from _magpie import PROGRAM, ConfigFile, Server, main, run
 
 
 def clean_environment(**more):
@@ -18,17 +16,7 @@ def run_clean(*arguments, **environment):
                           env=clean_environment(**environment))
 
 
-class Config(unittest.TestCase):
-    def setUp(self):
-        folder = tempfile.TemporaryDirectory()
-        self.addCleanup(folder.cleanup)
-        self.path = os.path.join(folder.name, "magpie.toml")
-
-    def write(self, text):
-        with open(self.path, "w", encoding="utf-8") as file:
-            file.write(text)
-        return self.path
-
+class Config(ConfigFile):
     def test_a_sound_file(self):
         done = run_clean("config", "--check", self.write("[runtime]\nworkers = 2\n"))
         self.assertEqual((done.returncode, done.stderr), (0, ""))

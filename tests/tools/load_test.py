@@ -5,11 +5,11 @@ import os
 import re
 import signal
 import subprocess
-import tempfile
 import threading
 import unittest
 
-from _magpie import PATIENCE, PROGRAM, FakeServer, Server, closed_port, main, receive_until, run, run_json, wait_until
+from _magpie import (PATIENCE, PROGRAM, ConfigFile, FakeServer, Server, closed_port, main, receive_until, run, run_json,
+                     wait_until)
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nabc"
 
@@ -283,16 +283,7 @@ class People(unittest.TestCase):
         self.assertNotIn(b"\x1b", done.stdout)
 
 
-class NamedLimit(unittest.TestCase):
-    def setUp(self):
-        folder = tempfile.TemporaryDirectory()
-        self.addCleanup(folder.cleanup)
-        self.path = os.path.join(folder.name, "magpie.toml")
-
-    def write(self, text):
-        with open(self.path, "w", encoding="utf-8") as file:
-            file.write(text)
-
+class NamedLimit(ConfigFile):
     def test_the_limit_of_the_configuration_holds(self):
         self.write("[limits]\nupstream = 5\n")
         with Server() as server:
